@@ -1,0 +1,64 @@
+#include "loadgen/intervals.h"
+
+#include <algorithm>
+
+namespace loadgen {
+namespace {
+
+Interval summarise(net::Nanos end, const Histogram& sum) {
+  Interval interval{.end = end, .messages = sum.count(), .p50 = {}, .p99 = {}, .max = {}};
+  interval.p50 = sum.supported_quantile(0.50);
+  interval.p99 = sum.supported_quantile(0.99);
+  if (sum.count() > 0) interval.max = sum.max();
+  return interval;
+}
+
+}  // namespace
+
+void IntervalLog::add(std::size_t index, net::Nanos end, const Histogram& part) {
+  const std::lock_guard lock(mutex_);
+  Open& open = open_[index];
+  if (!open.sum) open.sum = std::make_unique<Histogram>();
+  open.sum->add(part);
+  open.end = std::max(open.end, end);
+  ++open.parts;
+  close_complete();
+}
+
+void IntervalLog::leave() {
+  const std::lock_guard lock(mutex_);
+  --workers_;
+  close_complete();
+}
+
+// A worker that has left may have handed in the first intervals and not the later ones.
+void IntervalLog::close_complete() {
+  for (auto it = open_.begin(); it != open_.end();) {
+    if (it->second.parts < workers_) break;
+    closed_[it->first] = summarise(it->second.end, *it->second.sum);
+    it = open_.erase(it);
+  }
+}
+
+std::optional<Interval> IntervalLog::newest() {
+  const std::lock_guard lock(mutex_);
+  if (closed_.empty()) return std::nullopt;
+  return closed_.rbegin()->second;
+}
+
+std::vector<Interval> IntervalLog::all(net::Nanos length) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [index, open] : open_) closed_[index] = summarise(open.end, *open.sum);
+  open_.clear();
+  std::vector<Interval> intervals;
+  for (const auto& [index, interval] : closed_) {
+    while (intervals.size() < index) {
+      const auto number = static_cast<net::Nanos>(intervals.size() + 1);
+      intervals.push_back({.end = number * length, .messages = 0, .p50 = {}, .p99 = {}, .max = {}});
+    }
+    intervals.push_back(interval);
+  }
+  return intervals;
+}
+
+}  // namespace loadgen

@@ -1,0 +1,56 @@
+// The run in pieces of a second: what the live line shows and the result's `intervals`. Workers hand
+// in one histogram per interval; this is the only thing they share with the others while they run,
+// and they touch it once per interval.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "loadgen/histogram.h"
+#include "net/clock.h"
+
+namespace loadgen {
+
+/// One interval, of all workers.
+struct Interval {
+  net::Nanos end = 0;  // since the window began
+  std::int64_t messages = 0;
+  std::optional<std::int64_t> p50, p99, max;
+};
+
+class IntervalLog {
+ public:
+  explicit IntervalLog(std::size_t workers) : workers_(workers) {}
+
+  /// A worker's part of interval number `index`, which ended `end` after the window began.
+  void add(std::size_t index, net::Nanos end, const Histogram& part);
+
+  /// A worker has handed in its last one.
+  void leave();
+
+  /// The last interval that all workers have handed in.
+  std::optional<Interval> newest();
+
+  /// All of them, by time; those that no worker handed in are empty. When the workers have ended.
+  std::vector<Interval> all(net::Nanos length);
+
+ private:
+  struct Open {
+    net::Nanos end = 0;
+    std::size_t parts = 0;
+    std::unique_ptr<Histogram> sum;
+  };
+  void close_complete();
+
+  std::mutex mutex_;
+  std::size_t workers_;
+  std::map<std::size_t, Open> open_;
+  std::map<std::size_t, Interval> closed_;
+};
+
+}  // namespace loadgen

@@ -1,0 +1,75 @@
+#include "loadgen/live_line.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "cli/units.h"
+
+namespace loadgen {
+namespace {
+
+constexpr std::size_t kBar = 24;
+
+std::string bar(double done) {
+  const auto full = static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * kBar);
+  return "[" + std::string(full, '#') + std::string(kBar - full, '.') + "]";
+}
+
+double seconds(net::Nanos time) { return static_cast<double>(time) / net::kSecond; }
+
+std::string progress(const LiveLine::State& state) {
+  if (state.total == 0) return fmt::format("{:.1f}s", seconds(state.elapsed));
+  const net::Nanos elapsed = std::min(state.elapsed, state.total);
+  return fmt::format("{:.1f}s of {:.1f}s {}", seconds(elapsed), seconds(state.total),
+                     bar(seconds(elapsed) / seconds(state.total)));
+}
+
+std::string figures(const Interval& last, net::Nanos interval) {
+  const auto time = [](const std::optional<std::int64_t>& ns) {
+    return ns ? cli::format_duration(*ns) : std::string("-");
+  };
+  const double rate = static_cast<double>(last.messages) / seconds(interval);
+  return fmt::format("{}  p50 {}  p99 {}", cli::format_rate(rate), time(last.p50), time(last.p99));
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
+}  // namespace
+
+std::string live_text(const LiveLine::State& state, net::Nanos interval, std::size_t width) {
+  std::string text = state.phase.empty() ? "" : std::string(state.phase) + "  ";
+  text += progress(state);
+  if (state.interval) text += "  " + figures(*state.interval, interval);
+  text += fmt::format("  errors {}", state.errors);
+  return text.substr(0, width > 1 ? width - 1 : 0);  // the last column would wrap
+}
+
+LiveLine::LiveLine(bool quiet, net::Nanos interval)
+    : on_(!quiet && ::isatty(STDERR_FILENO) == 1), interval_(interval) {
+  const char* no_colour = std::getenv("NO_COLOR");
+  colour_ = no_colour == nullptr || *no_colour == '\0';
+}
+
+LiveLine::~LiveLine() {
+  if (shown_) fmt::print(stderr, "\r\x1b[K");
+}
+
+void LiveLine::show(const State& state) {
+  if (!on_) return;
+  std::string text = live_text(state, interval_, terminal_width());
+  if (colour_ && state.errors > 0) text = "\x1b[31m" + text + "\x1b[0m";
+  fmt::print(stderr, "\r{}\x1b[K", text);
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+}  // namespace loadgen

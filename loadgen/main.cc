@@ -1,0 +1,81 @@
+// loadgen: read the command line, run, print what was found, and say by the exit code whether it
+// holds.
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <variant>
+
+#include "cli/exit_code.h"
+#include "loadgen/context.h"
+#include "loadgen/options.h"
+#include "loadgen/output_file.h"
+#include "loadgen/result_json.h"
+#include "loadgen/run.h"
+#include "loadgen/summary.h"
+#include "loadgen/verdict.h"
+
+namespace loadgen {
+namespace {
+
+void complain(const std::string& text) { fmt::print(stderr, "loadgen: {}\n", text); }
+
+void allow_as_many_files_as_possible() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/// Returns false where something could not be written; the rest is written all the same.
+bool publish(const Options& options, const Result& result, const Verdict& verdict,
+             nlohmann::ordered_json context) {
+  bool written = true;
+  if (!options.quiet) {
+    std::FILE* to = options.json == "-" ? stderr : stdout;
+    fmt::print(to, "{}", summary(result, verdict));
+    written = std::fflush(to) == 0;
+  }
+  if (options.json.empty()) return written;
+  try {
+    write_output(options.json, to_json(result, verdict, std::move(context)).dump(2) + "\n");
+  } catch (const std::exception& failure) {
+    complain(failure.what());
+    written = false;
+  }
+  return written;
+}
+
+int measure(const Options& options) {
+  net::Signals signals({SIGINT, SIGTERM, SIGHUP});
+  allow_as_many_files_as_possible();
+  nlohmann::ordered_json context = collect_context();
+  const Result result = run(options, signals);
+  const Verdict verdict = judge(result);
+  if (!publish(options, result, verdict, std::move(context))) return cli::kFailed;
+  if (result.signal != 0) return 128 + result.signal;
+  return verdict.status == Verdict::Status::kInvalid ? cli::kDoesNotHold : cli::kOk;
+}
+
+int main(int argc, const char* const* argv) {
+  try {
+    const auto parsed = parse_options(argc, argv);
+    if (const int* code = std::get_if<int>(&parsed)) return *code;
+    return measure(std::get<Options>(parsed));
+  } catch (const net::BackendUnavailable& unavailable) {
+    complain(unavailable.what());
+    return cli::kUnavailable;
+  } catch (const std::exception& failure) {
+    complain(failure.what());
+    return cli::kFailed;
+  }
+}
+
+}  // namespace
+}  // namespace loadgen
+
+int main(int argc, char** argv) { return loadgen::main(argc, argv); }

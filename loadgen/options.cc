@@ -1,0 +1,141 @@
+#include "loadgen/options.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <stdexcept>
+#include <string_view>
+
+#include "cli/command_line.h"
+#include "cli/exit_code.h"
+#include "cli/shared_options.h"
+#include "cli/units.h"
+
+namespace loadgen {
+namespace {
+
+using net::kSecond;
+
+constexpr net::Nanos kLongest = 24 * 3600 * kSecond;
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  loadgen -c 500 -d 30s                500 connections to 127.0.0.1:8888\n"
+    "  loadgen -c 50 -p 16 [::1]:7          16 messages outstanding on each\n"
+    "  loadgen -c 1 -n 1000 --json=- -q     the result as JSON on stdout\n"
+    "\n"
+    "Exit codes: 0 fine, 1 could not run or finish, 2 usage, 3 the result does not hold,\n"
+    "4 the backend is not available here, 130 or 143 interrupted.";
+
+auto count(std::size_t& to, std::int64_t most) {
+  return [&to, most](std::string_view text) {
+    to = static_cast<std::size_t>(cli::parse_count(text, 1, most));
+  };
+}
+
+auto duration(net::Nanos& to, net::Nanos least) {
+  return [&to, least](std::string_view text) {
+    to = cli::parse_duration(text, least, kLongest);
+  };
+}
+
+void load(cli::CommandLine& line, Options& options, bool& has_duration) {
+  line.group("Load");
+  line.option("-c,--connections", "N", "connections, over all threads (1)",
+              count(options.connections, 1'000'000));
+  line.option("-d,--duration", "TIME", "how long to measure (10s)", [&](auto text) {
+    options.duration = cli::parse_duration(text, net::kMillisecond, kLongest);
+    has_duration = true;
+  });
+  line.option("-n,--messages", "N", "measure this many messages instead", [&](auto text) {
+    options.messages = static_cast<std::uint64_t>(
+        cli::parse_count(text, 1, std::int64_t{1'000'000'000'000}));
+  });
+  line.option("-s,--size", "BYTES", "bytes in a message, up to 64MiB (64)", [&](auto text) {
+    options.message_size =
+        static_cast<std::size_t>(cli::parse_bytes(text, 1, std::int64_t{64} << 20));
+  });
+  line.option("-p,--pipeline", "N", "messages outstanding on a connection (1)",
+              count(options.pipeline, 65'536));
+  line.option("-w,--warmup", "TIME", "load before the measurement (1s)",
+              duration(options.warmup, 0));
+  line.option("--timeout", "TIME",
+              "how long to wait for connections, and at the end for what is outstanding (5s)",
+              duration(options.timeout, net::kMillisecond));
+  line.option("--verify", "on|off", "compare every byte that comes back (on)", [&](auto text) {
+    if (text != "on" && text != "off") throw cli::BadValue("on or off");
+    options.verify = text == "on";
+  });
+  line.option("--seed", "N", "of the payload (1)", [&](auto text) {
+    options.seed =
+        static_cast<std::uint64_t>(cli::parse_count(text, 0, std::int64_t{1} << 53));
+  });
+}
+
+void engine(cli::CommandLine& line, Options& options) {
+  line.group("Engine");
+  line.option("-t,--threads", "N", "worker threads, each with its own connections (1)",
+              count(options.threads, 1024));
+  line.option("--backend", "NAME",
+              "epoll, io_uring, or auto: io_uring where it works here, else epoll (auto)",
+              [&](auto text) { options.backend = cli::parse_backend(text); });
+  line.option("--busy-poll", "auto|off|always|TIME",
+              "how long to spin before sleeping; auto: always, where the threads leave a CPU to "
+              "others (auto)",
+              [&](auto text) { options.busy_poll = cli::parse_busy_poll(text); });
+  line.option("--cpu", "LIST", "run thread 1, 2 ... on these CPUs, such as 1 or 0,2-3",
+              [&](auto text) { options.cpus = cli::parse_cpu_list(text); });
+}
+
+void output(cli::CommandLine& line, Options& options) {
+  line.group("Output");
+  line.option("--interval", "TIME", "length of the intervals in the result (1s)",
+              duration(options.interval, 10 * net::kMillisecond));
+  line.option("--json", "FILE|-", "write the result (results/schema.json)", [&](auto text) {
+    if (text.empty()) throw cli::BadValue("a file name, or - for standard output");
+    options.json = std::string(text);
+  });
+  line.flag("-q,--quiet", "print no live line and no summary", [&] { options.quiet = true; });
+}
+
+net::Address parse_target(std::string_view text) {
+  try {
+    return net::Address::parse(text, cli::kDefaultPort);
+  } catch (const std::invalid_argument& error) {
+    throw cli::BadValue(error.what());
+  }
+}
+
+int complain(const std::string& text) {
+  fmt::print(stderr, "loadgen: {}\n", text);
+  return cli::kUsage;
+}
+
+}  // namespace
+
+std::variant<Options, int> parse_options(int argc, const char* const* argv) {
+  Options options;
+  bool has_duration = false;
+  std::optional<net::Address> target;
+
+  cli::CommandLine line("loadgen",
+                        "Loads a TCP echo server and measures throughput and latency.");
+  line.positional("HOST:PORT", "the server (127.0.0.1:8888)", 1,
+                  [&](auto text) { target = parse_target(text); });
+  load(line, options, has_duration);
+  engine(line, options);
+  output(line, options);
+  line.footer(kFooter);
+  if (const auto code = line.parse(argc, argv)) return *code;
+
+  if (has_duration && options.messages) {
+    return complain("--messages and --duration exclude each other: one of them ends the run");
+  }
+  if (options.threads > options.connections) {
+    return complain(fmt::format("--threads: {} is not allowed: at most one thread a connection ({})",
+                                options.threads, options.connections));
+  }
+  options.target = target ? *target : parse_target("127.0.0.1");
+  return options;
+}
+
+}  // namespace loadgen

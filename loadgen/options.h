@@ -1,0 +1,42 @@
+// What loadgen was asked to do.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "net/address.h"
+#include "net/backend.h"
+#include "net/busy_poll.h"
+
+namespace loadgen {
+
+struct Options {
+  net::Address target;
+  std::size_t connections = 1;  // over all threads
+  std::size_t threads = 1;
+  std::size_t message_size = 64;
+  std::size_t pipeline = 1;  // messages outstanding on a connection
+  net::Nanos duration = 10 * net::kSecond;
+  std::optional<std::uint64_t> messages;  // measure so many, instead of for a duration
+  net::Nanos warmup = net::kSecond;
+  net::Nanos timeout = 5 * net::kSecond;  // for connecting, and for what is outstanding at the end
+  net::Nanos interval = net::kSecond;
+  bool verify = true;
+  std::uint64_t seed = 1;
+
+  std::optional<net::Backend> backend;  // nullopt: auto
+  net::BusyPoll busy_poll = net::BusyPoll::automatic();
+  std::vector<int> cpus;  // thread i runs on cpus[i % size]; empty: anywhere
+
+  std::string json;  // file, "-" for stdout, empty for none
+  bool quiet = false;
+};
+
+/// The options, or the exit code to end with after --help or a usage error.
+std::variant<Options, int> parse_options(int argc, const char* const* argv);
+
+}  // namespace loadgen

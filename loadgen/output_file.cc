@@ -1,0 +1,71 @@
+#include "loadgen/output_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "net/fd.h"
+
+namespace loadgen {
+namespace {
+
+[[noreturn]] void fail(const std::string& path, int error) {
+  throw std::system_error(error, std::generic_category(), "cannot write " + path);
+}
+
+// Returns 0 or errno.
+int write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+void write_directly(const std::string& path, std::string_view text) {
+  const net::Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) fail(path, errno);
+  if (const int error = write_all(fd.get(), text); error != 0) fail(path, error);
+}
+
+// The file is made readable for all that the umask allows, as open(2) would have; mkostemp(3)
+// makes it private.
+void replace(const std::string& path, const std::string& target, std::string_view text) {
+  std::string temporary = target + ".XXXXXX";
+  net::Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) fail(path, errno);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  int error = write_all(fd.get(), text);
+  if (error == 0 && (::fchmod(fd.get(), 0666 & ~mask) != 0 || ::fsync(fd.get()) != 0)) error = errno;
+  if (error == 0 && ::rename(temporary.c_str(), target.c_str()) != 0) error = errno;
+  if (error == 0) return;
+  ::unlink(temporary.c_str());
+  fail(path, error);
+}
+
+}  // namespace
+
+void write_output(const std::string& path, std::string_view text) {
+  if (path == "-") {
+    if (const int error = write_all(STDOUT_FILENO, text); error != 0) fail("the output", error);
+    return;
+  }
+  struct stat existing {};
+  const bool exists = ::stat(path.c_str(), &existing) == 0;
+  if (exists && S_ISDIR(existing.st_mode)) fail(path, EISDIR);
+  if (exists && !S_ISREG(existing.st_mode)) return write_directly(path, text);
+  std::error_code unresolved;
+  const auto target = std::filesystem::canonical(path, unresolved);
+  replace(path, unresolved ? path : target.string(), text);
+}
+
+}  // namespace loadgen

@@ -1,0 +1,42 @@
+#include "loadgen/payload.h"
+
+#include <cstring>
+
+namespace loadgen {
+namespace {
+
+// A message as long as the period would be the same each time; there is another prime for it.
+constexpr std::size_t kPeriod = 1'048'573;
+constexpr std::size_t kOtherPeriod = 1'048'571;
+
+// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and the same everywhere for the same seed.
+std::uint64_t next_random(std::uint64_t& state) {
+  std::uint64_t z = state += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+Payload::Payload(std::uint64_t seed, std::size_t message_size)
+    : message_size_(message_size),
+      period_(message_size % kPeriod != 0 ? kPeriod : kOtherPeriod),
+      block_(period_ + kLongest) {
+  for (std::size_t at = 0; at < period_; at += sizeof(std::uint64_t)) {
+    const std::uint64_t random = next_random(seed);
+    std::memcpy(block_.data() + at, &random, sizeof random);  // the last runs into the tail
+  }
+  for (std::size_t at = 0; at < kLongest; ++at) block_[period_ + at] = block_[at % period_];
+}
+
+std::optional<std::size_t> Payload::find(net::Bytes bytes) const {
+  const void* found =
+      ::memmem(block_.data(), period_ + bytes.size(), bytes.data(), bytes.size());
+  if (found == nullptr) return std::nullopt;
+  const auto position =
+      static_cast<std::size_t>(static_cast<const std::byte*>(found) - block_.data());
+  return position % period_;
+}
+
+}  // namespace loadgen

@@ -1,0 +1,156 @@
+#include "loadgen/result_json.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cli/version.h"
+#include "loadgen/hdr_codec.h"
+
+namespace loadgen {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double seconds(net::Nanos time) { return static_cast<double>(time) / net::kSecond; }
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json distribution(const Histogram& samples) {
+  const bool any = samples.count() > 0;
+  return {{"count", samples.count()},
+          {"min", any ? Json(samples.min()) : Json()},
+          {"mean", any ? Json(samples.mean()) : Json()},
+          {"p50", or_null(samples.supported_quantile(0.50))},
+          {"p90", or_null(samples.supported_quantile(0.90))},
+          {"p99", or_null(samples.supported_quantile(0.99))},
+          {"p99_9", or_null(samples.supported_quantile(0.999))},
+          {"p99_99", or_null(samples.supported_quantile(0.9999))},
+          {"max", any ? Json(samples.max()) : Json()}};
+}
+
+Json stamp_error(const Histogram& error) {
+  const bool any = error.count() > 0;
+  return {{"mean", any ? Json(error.mean()) : Json()},
+          {"p99", or_null(error.supported_quantile(0.99))},
+          {"max", any ? Json(error.max()) : Json()}};
+}
+
+Json config(const Result& result) {
+  const Options& options = result.options;
+  const bool counted = options.messages.has_value();
+  return {{"target", options.target.to_string()},
+          {"connections", options.connections},
+          {"threads", options.threads},
+          {"duration_s", counted ? Json() : Json(seconds(options.duration))},
+          {"messages", or_null(options.messages)},
+          {"warmup_s", seconds(options.warmup)},
+          {"timeout_s", seconds(options.timeout)},
+          {"interval_s", seconds(options.interval)},
+          {"message_size", options.message_size},
+          {"pipeline", options.pipeline},
+          {"mode", "closed"},
+          {"rate", nullptr},
+          {"arrivals", nullptr},
+          {"backend", net::name_of(result.backend)},
+          {"backend_requested", options.backend ? net::name_of(*options.backend) : "auto"},
+          {"busy_poll", options.busy_poll.to_string()},
+          {"cpu", options.cpus.empty() ? Json() : Json(options.cpus)},
+          {"verify", options.verify},
+          {"seed", options.seed}};
+}
+
+Json totals(const Result& result) {
+  const Tally& tally = result.tally;
+  Json errors = Json::object();
+  for (const auto& [kind, count] : tally.errors) errors[kind] = count;
+  return {{"messages", tally.latency.count()},
+          {"answered_in_window", tally.answered_in_window},
+          {"bytes_sent", tally.bytes_sent},
+          {"bytes_received", tally.bytes_received},
+          {"elapsed_s", seconds(result.elapsed)},
+          {"connections_opened", tally.connections_opened},
+          {"connections_failed", tally.connections_failed},
+          {"unanswered", tally.unanswered},
+          {"corrupt", tally.corrupt},
+          {"errors", std::move(errors)}};
+}
+
+Json intervals(const std::vector<Interval>& all) {
+  Json list = Json::array();
+  for (const Interval& interval : all) {
+    list.push_back({{"t_s", seconds(interval.end)},
+                    {"messages", interval.messages},
+                    {"p50", or_null(interval.p50)},
+                    {"p99", or_null(interval.p99)},
+                    {"max", or_null(interval.max)}});
+  }
+  return list;
+}
+
+Json cpu(const Result& result) {
+  Json server;
+  if (result.server) {
+    server = {{"pid", result.server->pid},
+              {"command", result.server->command},
+              {"threads", result.server->threads},
+              {"utilisation", result.server->cpu.utilisation()},
+              {"ns_per_message", or_null(result.per_message(result.server->cpu))}};
+  }
+  return {{"client",
+           {{"utilisation", result.client.utilisation()},
+            {"ns_per_message", or_null(result.per_message(result.client))}}},
+          {"server", std::move(server)},
+          {"steal_fraction", or_null(result.steal_fraction)}};
+}
+
+Json verdict_json(const Verdict& verdict) {
+  Json reasons = Json::array();
+  for (const auto& [code, message] : verdict.reasons) {
+    reasons.push_back({{"code", code}, {"message", message}});
+  }
+  return {{"status", name_of(verdict.status)}, {"reasons", std::move(reasons)}};
+}
+
+}  // namespace
+
+Json to_json(const Result& result, const Verdict& verdict, Json context) {
+  const std::string_view liburing = net::liburing_version();
+  context["liburing"] = liburing.empty() ? Json() : Json(liburing);
+  context["io_uring_flags"] =
+      result.backend == net::Backend::kUring ? Json(result.uring_features) : Json();
+  const double rate = result.messages_per_second();
+  const std::string histogram = encode_v2_compressed_base64(result.tally.latency);
+  return {
+      {"schema_version", 1},
+      {"tool",
+       {{"name", "loadgen"}, {"version", cli::version()}, {"git", cli::git_revision()}}},
+      {"started_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                                 fmt::gmtime(std::chrono::system_clock::to_time_t(
+                                     result.started_at)))},
+      {"aborted", result.signal != 0},
+      {"context", std::move(context)},
+      {"config", config(result)},
+      {"totals", totals(result)},
+      {"throughput",
+       {{"messages_per_s", rate},
+        {"bytes_per_s", rate * static_cast<double>(result.options.message_size)}}},
+      // A closed loop sends when the connection is free: the intended time is the actual one.
+      {"latency_ns", distribution(result.tally.latency)},
+      {"service_ns", distribution(result.tally.latency)},
+      {"send_lag_ns", nullptr},
+      {"stamp_error_ns", stamp_error(result.tally.stamp_error)},
+      {"histograms", {{"latency", histogram}, {"service", histogram}}},
+      {"intervals", intervals(result.intervals)},
+      {"cpu", cpu(result)},
+      {"tcp", {{"retransmits", result.tally.retransmits}}},
+      {"verdict", verdict_json(verdict)}};
+}
+
+}  // namespace loadgen

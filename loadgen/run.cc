@@ -1,0 +1,261 @@
+#include "loadgen/run.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "loadgen/host_cpu.h"
+#include "loadgen/live_line.h"
+#include "loadgen/server_process.h"
+#include "loadgen/worker.h"
+#include "net/fd.h"
+
+namespace loadgen {
+namespace {
+
+constexpr net::Nanos kShortStep = 2 * net::kMillisecond;
+constexpr net::Nanos kStep = 50 * net::kMillisecond;
+
+// A load generator is an instrument: where it has a core to itself it does not sleep, for its own
+// wake-up would be in every sample.
+net::Nanos spin_of(const Options& options) {
+  const int cpus = net::usable_cpus();
+  const auto threads = static_cast<int>(options.threads);
+  if (options.busy_poll.kind() == net::BusyPoll::Kind::kAuto) return cpus > threads ? net::kNever : 0;
+  return options.busy_poll.spin(cpus, threads);
+}
+
+std::vector<std::string> uring_features([[maybe_unused]] net::Backend backend) {
+#ifdef ECHOBENCH_URING
+  if (backend == net::Backend::kUring) return net::probe_uring().names();
+#endif
+  return {};
+}
+
+/// What is read at both ends of the window.
+struct Reading {
+  net::Nanos at = 0;
+  net::Nanos client = 0;
+  net::Nanos server = 0;
+  std::optional<HostCpu> host;
+
+  static Reading take(const std::optional<ServerProcess>& server) {
+    return {.at = net::now(),
+            .client = own_cpu_time(),
+            .server = server ? server->cpu_time() : 0,
+            .host = HostCpu::sample()};
+  }
+};
+
+class Run {
+ public:
+  Run(const Options& options, net::Signals& signals)
+      : options_(options),
+        signals_(signals),
+        payload_(options.seed, options.message_size),
+        shared_{.options = options,
+                .payload = payload_,
+                .rendezvous = Rendezvous(options.threads),
+                .intervals = IntervalLog(options.threads)},
+        live_(options.quiet, options.interval) {
+    result_.options = options;
+    result_.started_at = std::chrono::system_clock::now();
+  }
+
+  Result operator()() {
+    choose_backend();
+    start_workers();
+    wait_until_all_here("connecting");
+    if (shared_.opened == 0) {
+      release_and_join({});
+      throw_first_failure();
+      throw NoConnection(fmt::format("cannot connect to {}: {}", options_.target.to_string(),
+                                     std::strerror(joined_.connect_errno)));
+    }
+    server_ = ServerProcess::find(options_.target);
+    measure();
+    release_and_join({});
+    throw_first_failure();
+    return report();
+  }
+
+ private:
+  struct Thread {
+    net::Fd wake;
+    std::thread thread;
+    Tally tally;
+    std::exception_ptr failure;
+  };
+
+  void choose_backend() {
+    std::string why_not;
+    result_.backend = options_.backend ? *options_.backend : net::best_backend(why_not);
+    result_.uring_features = uring_features(result_.backend);
+  }
+
+  void start_workers() {
+    const net::Nanos spin = spin_of(options_);
+    if (!options_.cpus.empty()) net::pin_to_cpu(options_.cpus.front());
+    threads_.resize(options_.threads);
+    std::size_t first = 0;
+    for (std::size_t i = 0; i < threads_.size(); ++i) {
+      const std::size_t upto = options_.connections * (i + 1) / options_.threads;
+      start_worker(i, {.first_connection = first, .connections = upto - first}, spin);
+      first = upto;
+    }
+  }
+
+  void start_worker(std::size_t index, Share share, net::Nanos spin) {
+    Thread& slot = threads_[index];
+    slot.wake = net::Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (!slot.wake) throw std::system_error(errno, std::generic_category(), "eventfd");
+    slot.thread = std::thread([this, &slot, index, share, spin] {
+      try {
+        if (!options_.cpus.empty()) net::pin_to_cpu(options_.cpus[index % options_.cpus.size()]);
+        net::with_engine(result_.backend, spin, [&](auto& io) {
+          Worker<std::remove_reference_t<decltype(io)>> worker(shared_, share, slot.wake.get());
+          slot.tally = worker.run(io);
+        });
+      } catch (...) {
+        slot.failure = std::current_exception();
+      }
+      shared_.intervals.leave();
+      shared_.rendezvous.leave();
+    });
+  }
+
+  /// Warm-up and window. Messages are counted from a standing start, so that a warm-up before them
+  /// is a phase of its own; a duration is cut out of a load that goes on.
+  void measure() {
+    const net::Nanos now = net::now();
+    if (!options_.messages) {
+      const net::Nanos begin = now + options_.warmup;
+      return window({.run = true, .begin = begin, .end = begin + options_.duration});
+    }
+    if (options_.warmup > 0) {
+      shared_.rendezvous.release({.run = true, .end = now + options_.warmup});
+      wait_until_all_here("warming up");
+      if (shared_.stop) return;
+    }
+    window({.run = true, .begin = net::now(), .messages = *options_.messages});
+  }
+
+  void window(const Phase& phase) {
+    phase_ = phase;
+    shared_.rendezvous.release(phase);
+    while (!shared_.stop && net::now() < phase.begin && !all_here()) {
+      attend(std::min(kStep, phase.begin - net::now()), "warming up");
+    }
+    before_ = after_ = Reading::take(server_);
+    while (!shared_.stop && net::now() < phase.end && !all_here()) {
+      attend(std::min(kStep, phase.end - net::now()), "");
+    }
+    after_ = Reading::take(server_);
+    wait_until_all_here("waiting for replies");
+  }
+
+  Result report() {
+    result_.tally = std::move(joined_);
+    result_.elapsed = phase_.run ? std::max<net::Nanos>(0, result_.tally.ended - phase_.begin) : 0;
+    result_.intervals = shared_.intervals.all(options_.interval);
+    const net::Nanos between = after_.at - before_.at;
+    result_.client = {.time = after_.client - before_.client, .elapsed = between};
+    result_.steal_fraction = steal_fraction(before_.host, after_.host);
+    if (server_) {
+      result_.server = ServerUse{
+          .pid = server_->pid(),
+          .command = server_->command(),
+          .threads = server_->threads(),
+          .cpu = {.time = after_.server - before_.server, .elapsed = between}};
+    }
+    return std::move(result_);
+  }
+
+  // ---- waiting
+
+  bool all_here() { return shared_.rendezvous.all_here(net::now()); }
+
+  void wait_until_all_here(std::string_view phase) {
+    while (!shared_.rendezvous.all_here(net::now() + kShortStep)) attend(0, phase);
+  }
+
+  /// Waits for a signal for at most this long, and keeps the live line going.
+  void attend(net::Nanos longest, std::string_view phase) {
+    pollfd signal_fd{.fd = signals_.fd(), .events = POLLIN, .revents = 0};
+    const timespec timeout{.tv_sec = 0, .tv_nsec = std::clamp<net::Nanos>(longest, 0, kStep)};
+    ::ppoll(&signal_fd, 1, &timeout, nullptr);
+    if (const int signal = signals_.next()) stop(signal);
+    show(phase);
+  }
+
+  void stop(int signal) {
+    if (result_.signal == 0) result_.signal = signal;
+    shared_.stop = true;
+    for (const Thread& thread : threads_) ::eventfd_write(thread.wake.get(), 1);
+  }
+
+  void show(std::string_view phase) {
+    const net::Nanos now = net::now();
+    if (now < show_next_) return;
+    show_next_ = now + 2 * kStep;
+    LiveLine::State state;
+    state.phase = phase;
+    state.errors = shared_.errors;
+    if (phase.empty()) {
+      state.elapsed = now - phase_.begin;
+      state.total = options_.messages ? 0 : options_.duration;
+      state.interval = shared_.intervals.newest();
+    } else {
+      state.elapsed = now - started_;
+    }
+    live_.show(state);
+  }
+
+  // ---- ending
+
+  void release_and_join(const Phase& last) {
+    shared_.rendezvous.release(last);
+    for (Thread& thread : threads_) {
+      if (!thread.thread.joinable()) continue;
+      thread.thread.join();
+      joined_.add(thread.tally);
+    }
+  }
+
+  void throw_first_failure() const {
+    for (const Thread& thread : threads_) {
+      if (thread.failure) std::rethrow_exception(thread.failure);
+    }
+  }
+
+  const Options& options_;
+  net::Signals& signals_;
+  Payload payload_;
+  Shared shared_;
+  LiveLine live_;
+  std::vector<Thread> threads_;
+  std::optional<ServerProcess> server_;
+  Phase phase_;
+  Reading before_, after_;
+  Tally joined_;
+  Result result_;
+  net::Nanos started_ = net::now();
+  net::Nanos show_next_ = 0;
+};
+
+}  // namespace
+
+Result run(const Options& options, net::Signals& signals) { return Run(options, signals)(); }
+
+}  // namespace loadgen

@@ -1,0 +1,21 @@
+// One run, from the first connect to the sum of all workers: the story that the main thread tells.
+#pragma once
+
+#include <stdexcept>
+
+#include "loadgen/options.h"
+#include "loadgen/result.h"
+#include "net/signals.h"
+
+namespace loadgen {
+
+/// Not one connection could be opened; the text says where to and why.
+struct NoConnection : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Runs `options` until its end, or until one of `signals` comes: then what was measured so far is
+/// the result. Throws net::BackendUnavailable, NoConnection, std::system_error.
+Result run(const Options& options, net::Signals& signals);
+
+}  // namespace loadgen

@@ -1,0 +1,50 @@
+// What one worker counted, and, summed, what the whole run did.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "loadgen/histogram.h"
+#include "net/clock.h"
+
+namespace loadgen {
+
+struct Tally {
+  std::uint64_t connections_opened = 0;
+  std::uint64_t connections_failed = 0;
+  std::uint64_t connections_lost = 0;    // open ones that ended before the run did
+  std::uint64_t answered_in_window = 0;  // throughput's numerator
+  std::uint64_t bytes_sent = 0;          // in the window
+  std::uint64_t bytes_received = 0;      // from the window's beginning on
+  std::uint64_t unanswered = 0;
+  std::uint64_t corrupt = 0;
+  std::uint64_t retransmits = 0;
+  std::map<std::string, std::uint64_t> errors;  // by kind, those that make up `corrupt` included
+  Histogram latency;      // one sample a message, ns
+  Histogram stamp_error;  // of the samples above: by how much their stamps may be off, ns
+  net::Nanos ended = 0;   // when the window ended for this worker
+  int connect_errno = 0;  // of the first connection that failed
+
+  void count(const std::string& kind) { ++errors[kind]; }
+
+  void add(const Tally& other) {
+    connections_opened += other.connections_opened;
+    connections_failed += other.connections_failed;
+    connections_lost += other.connections_lost;
+    answered_in_window += other.answered_in_window;
+    bytes_sent += other.bytes_sent;
+    bytes_received += other.bytes_received;
+    unanswered += other.unanswered;
+    corrupt += other.corrupt;
+    retransmits += other.retransmits;
+    for (const auto& [kind, number] : other.errors) errors[kind] += number;
+    latency.add(other.latency);
+    stamp_error.add(other.stamp_error);
+    ended = std::max(ended, other.ended);
+    if (connect_errno == 0) connect_errno = other.connect_errno;
+  }
+};
+
+}  // namespace loadgen

@@ -1,0 +1,454 @@
+// One thread of the load generator: a handler on an engine of its own. It owns its connections,
+// their schedule and its histograms, and shares nothing until its tally is taken after the join.
+//
+// A message's way: grant() decides that it may go, send_piece() gives its slice of the payload to
+// the engine, which stamps it as it is handed to the kernel; on_recv() compares what comes back with
+// the same slice, and complete() makes a sample of it when its last byte has come.
+#pragma once
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "loadgen/connection.h"
+#include "loadgen/diagnosis.h"
+#include "loadgen/error_kind.h"
+#include "loadgen/intervals.h"
+#include "loadgen/options.h"
+#include "loadgen/payload.h"
+#include "loadgen/rendezvous.h"
+#include "loadgen/tally.h"
+#include "net/engine.h"
+#include "net/socket.h"
+
+namespace loadgen {
+
+/// What the main thread and the workers have in common.
+struct Shared {
+  const Options& options;
+  const Payload& payload;
+  Rendezvous rendezvous;
+  IntervalLog intervals;
+  std::atomic<bool> stop = false;         // a signal came: end now, and report
+  std::atomic<std::uint64_t> opened = 0;  // connections
+  std::atomic<std::uint64_t> errors = 0;  // for the live line
+};
+
+/// The part of the whole that falls to one worker.
+struct Share {
+  std::size_t first_connection = 0;
+  std::size_t connections = 0;
+};
+
+template <net::Engine IO>
+class Worker {
+ public:
+  /// `wake` (an eventfd) becomes readable when `shared.stop` was set.
+  Worker(Shared& shared, Share share, int wake)
+      : shared_(shared),
+        options_(shared.options),
+        payload_(shared.payload),
+        share_(share),
+        wake_(wake),
+        size_(shared.payload.message_size()),
+        stamps_(shared.options.pipeline) {
+    connections_.reserve(share.connections);
+  }
+
+  /// Connects and takes part in the phases; the connections are closed with the engine.
+  Tally run(IO& io);
+
+  void on_open(IO& io, net::ConnId id);
+  void on_recv(IO& io, net::ConnId id, net::Bytes bytes);
+  void on_sent(IO& io, net::ConnId id);
+  void on_close(IO& io, net::ConnId id, int error);
+  void on_wake(IO& io);
+
+ private:
+  using State = Connection::State;
+  static constexpr std::size_t kConnectingAtOnce = 128;
+  static constexpr net::Nanos kAbortPatience = 300 * net::kMillisecond;
+
+  void connect_all(IO& io);
+  void connect_more(IO& io);
+  void run_phase(IO& io, const Phase& phase);
+  void begin_phase(IO& io, const Phase& phase);
+  void end_phase(IO& io);
+  std::uint64_t share_of(std::uint64_t messages) const;
+  void read_tcp_info(IO& io);
+
+  void grant(IO& io, Connection& c, net::Nanos t);
+  void send_piece(IO& io, Connection& c, net::Nanos* stamp);
+  void check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span);
+  void accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, net::Nanos span);
+  void complete(Connection& c, net::Nanos t, net::Nanos span);
+  void suspect(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span, bool final);
+  void lose(IO& io, Connection& c, const std::string& kind);
+  bool awaited_by_another(const Connection& c, std::size_t position) const;
+  void count_error(const std::string& kind);
+  void roll_intervals(net::Nanos t);
+
+  std::size_t owed(const Connection& c) const { return c.outstanding * size_ - c.received; }
+
+  Shared& shared_;
+  const Options& options_;
+  const Payload& payload_;
+  Share share_;
+  int wake_;
+  std::size_t size_;
+  std::vector<Connection> connections_;  // by the slot of their ConnId
+  SendStamps stamps_;
+  Tally tally_;
+  Histogram interval_;
+
+  std::size_t connecting_ = 0;
+  std::size_t to_connect_ = 0;
+  std::size_t open_ = 0;
+  std::uint64_t outstanding_ = 0;  // messages, over all connections
+  std::uint64_t quota_ = 0;        // messages left to send
+  bool sending_ = false;           // new messages may go
+  Phase phase_;
+  net::Nanos last_reply_ = 0;
+  net::Nanos interval_end_ = net::kNever;
+  std::size_t interval_number_ = 0;
+};
+
+// ---- connecting and ending
+
+template <net::Engine IO>
+Tally Worker<IO>::run(IO& io) {
+  io.watch(wake_);
+  connect_all(io);
+  for (;;) {
+    const Phase phase = shared_.rendezvous.arrive();
+    if (!phase.run) break;
+    run_phase(io, phase);
+  }
+  read_tcp_info(io);
+  return std::move(tally_);
+}
+
+template <net::Engine IO>
+void Worker<IO>::connect_all(IO& io) {
+  const net::Nanos deadline = net::now() + options_.timeout;
+  to_connect_ = share_.connections;
+  connect_more(io);
+  while (connecting_ > 0 && !shared_.stop && net::now() < deadline) io.poll(*this, deadline);
+  tally_.connections_failed += std::exchange(to_connect_, 0);
+  for (const Connection& c : connections_) {
+    if (c.state == State::kConnecting) io.close(c.id);
+  }
+  while (connecting_ > 0) io.poll(*this, net::now() + net::kSecond);
+}
+
+template <net::Engine IO>
+void Worker<IO>::connect_more(IO& io) {
+  while (to_connect_ > 0 && connecting_ < kConnectingAtOnce) {
+    const net::ConnId id = io.connect(options_.target);
+    if (connections_.size() <= id.slot) connections_.resize(id.slot + 1);
+    stamps_.make_room(connections_.size());
+    Connection& c = connections_[id.slot];
+    c = Connection{};
+    c.id = id;
+    const std::size_t number = share_.first_connection + share_.connections - to_connect_;
+    c.send_at = c.receive_at = static_cast<std::uint32_t>(payload_.start_of(number));
+    --to_connect_;
+    ++connecting_;
+  }
+}
+
+template <net::Engine IO>
+void Worker<IO>::on_open(IO& io, net::ConnId id) {
+  --connecting_;
+  ++open_;
+  ++tally_.connections_opened;
+  shared_.opened.fetch_add(1, std::memory_order_relaxed);
+  connections_[id.slot].state = State::kOpen;
+  io.recv(id);
+  connect_more(io);
+}
+
+template <net::Engine IO>
+void Worker<IO>::on_close(IO& io, net::ConnId id, int error) {
+  Connection& c = connections_[id.slot];
+  if (c.state == State::kConnecting) {
+    --connecting_;
+    ++tally_.connections_failed;
+    if (tally_.connect_errno == 0) tally_.connect_errno = error == 0 ? ETIMEDOUT : error;
+    count_error(error_kind(error == 0 ? ETIMEDOUT : error));
+    // Where not even the first one got through, the others need not try.
+    if (open_ == 0) tally_.connections_failed += std::exchange(to_connect_, 0);
+    connect_more(io);
+  } else if (c.state == State::kOpen) {
+    lose(io, c, error_kind(error));
+  }
+  c.state = State::kClosed;
+}
+
+/// An open connection ends before its time: what it still waited for will not come.
+template <net::Engine IO>
+void Worker<IO>::lose(IO& io, Connection& c, const std::string& kind) {
+  if (c.suspect) suspect(io, c, net::Bytes(), net::now(), 0, true);
+  if (c.state != State::kOpen) return;  // its last bytes were wrong, and it was closed for that
+  c.state = State::kClosed;
+  --open_;
+  ++tally_.connections_lost;
+  if (!kind.empty()) count_error(kind);
+  const std::uint32_t warmup = std::min(c.warmup, c.outstanding);
+  const bool wrong = c.oldest_is_wrong && warmup == 0 && c.outstanding > 0;
+  tally_.unanswered += c.outstanding - warmup - (wrong ? 1 : 0);
+  outstanding_ -= c.outstanding;
+  io.close(c.id);
+}
+
+template <net::Engine IO>
+void Worker<IO>::on_wake(IO&) {
+  eventfd_t ignored = 0;
+  ::eventfd_read(wake_, &ignored);
+}
+
+// ---- a phase: load until its end, then wait for what is outstanding
+
+template <net::Engine IO>
+void Worker<IO>::run_phase(IO& io, const Phase& phase) {
+  begin_phase(io, phase);
+  net::Nanos patience = net::kNever;
+  for (;;) {
+    const net::Nanos t = net::now();
+    // A number of messages has no end in time: where nothing comes any more, it is not waited for.
+    const bool stalled = phase_.end == net::kNever && t - last_reply_ >= options_.timeout;
+    if (sending_ && (shared_.stop || t >= phase_.end || quota_ == 0 || stalled)) {
+      sending_ = false;
+      if (shared_.stop) phase_.end = std::min(phase_.end, t);
+      patience = stalled ? t : t + options_.timeout;
+    }
+    if (shared_.stop) patience = std::min(patience, t + kAbortPatience);
+    if (open_ == 0 || (!sending_ && (outstanding_ == 0 || t >= patience))) break;
+    if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
+    const net::Nanos end =
+        phase_.end == net::kNever ? last_reply_ + options_.timeout : phase_.end;
+    io.poll(*this, sending_ ? std::min(end, interval_end_) : patience);
+  }
+  end_phase(io);
+}
+
+template <net::Engine IO>
+void Worker<IO>::begin_phase(IO& io, const Phase& phase) {
+  phase_ = phase;
+  interval_end_ = phase.begin == net::kNever ? net::kNever : phase.begin + options_.interval;
+  interval_number_ = 0;
+  interval_.clear();
+  last_reply_ = net::now();
+  sending_ = true;
+  quota_ = share_of(phase.messages);
+  for (Connection& c : connections_) grant(io, c, net::now());
+}
+
+/// How many messages fall to this worker; its connections take from them as they get free, so that
+/// one which waits for ever holds up no more than what it waits for.
+template <net::Engine IO>
+std::uint64_t Worker<IO>::share_of(std::uint64_t messages) const {
+  if (messages == Phase::kUnlimited) return messages;
+  const std::uint64_t upto = share_.first_connection + share_.connections;
+  return messages * upto / options_.connections -
+         messages * share_.first_connection / options_.connections;
+}
+
+template <net::Engine IO>
+void Worker<IO>::end_phase(IO& io) {
+  const bool cut_short = phase_.end == net::kNever || open_ == 0;
+  tally_.ended = cut_short ? std::min(last_reply_, phase_.end) : phase_.end;
+  if (phase_.begin != net::kNever) tally_.ended = std::max(tally_.ended, phase_.begin);
+  for (Connection& c : connections_) {
+    if (c.state == State::kOpen && c.outstanding > 0) lose(io, c, error_kind(ETIMEDOUT));
+  }
+  if (interval_end_ == net::kNever) return;
+  if (tally_.ended >= interval_end_) roll_intervals(tally_.ended);
+  const net::Nanos length = tally_.ended - phase_.begin;
+  const auto rolled = static_cast<net::Nanos>(interval_number_) * options_.interval;
+  if (length > rolled) shared_.intervals.add(interval_number_, length, interval_);
+}
+
+template <net::Engine IO>
+void Worker<IO>::roll_intervals(net::Nanos t) {
+  while (t >= interval_end_) {
+    shared_.intervals.add(interval_number_++, interval_end_ - phase_.begin, interval_);
+    interval_.clear();
+    interval_end_ += options_.interval;
+  }
+}
+
+template <net::Engine IO>
+void Worker<IO>::read_tcp_info(IO& io) {
+  for (const Connection& c : connections_) {
+    if (c.state == State::kOpen) tally_.retransmits += net::retransmits(io.fd(c.id));
+  }
+}
+
+// ---- sending
+
+/// Sends as many messages as may be outstanding, in one piece where they fit one.
+template <net::Engine IO>
+void Worker<IO>::grant(IO& io, Connection& c, net::Nanos t) {
+  if (!sending_ || t >= phase_.end || c.sending || c.suspect || c.state != State::kOpen) return;
+  const std::uint64_t fit = std::max<std::uint64_t>(1, Payload::kLongest / size_);
+  const auto messages = static_cast<std::uint32_t>(
+      std::min({std::uint64_t{options_.pipeline - c.outstanding}, quota_, fit}));
+  if (messages == 0) return;
+  const std::uint32_t first = stamps_.after(c.oldest, c.outstanding);
+  for (std::uint32_t i = 1; i < messages; ++i) {
+    stamps_.at(c.id.slot, stamps_.after(first, i)) = SendStamps::kWithPrevious;
+  }
+  c.outstanding += messages;
+  outstanding_ += messages;
+  quota_ -= messages;
+  c.unsent = messages * size_;
+  if (t < phase_.begin) {
+    c.warmup = c.outstanding;
+  } else {
+    tally_.bytes_sent += c.unsent;
+  }
+  send_piece(io, c, &stamps_.at(c.id.slot, first));
+}
+
+template <net::Engine IO>
+void Worker<IO>::send_piece(IO& io, Connection& c, net::Nanos* stamp) {
+  const std::size_t bytes = std::min<std::size_t>(c.unsent, Payload::kLongest);
+  c.sending = true;
+  io.send(c.id, payload_.at(c.send_at, bytes), stamp);
+  c.send_at = static_cast<std::uint32_t>(payload_.advance(c.send_at, bytes));
+  c.unsent -= bytes;
+}
+
+template <net::Engine IO>
+void Worker<IO>::on_sent(IO& io, net::ConnId id) {
+  Connection& c = connections_[id.slot];
+  c.sending = false;
+  if (c.unsent > 0) return send_piece(io, c, nullptr);
+  if (c.outstanding < options_.pipeline) grant(io, c, net::now());
+}
+
+// ---- receiving
+
+template <net::Engine IO>
+void Worker<IO>::on_recv(IO& io, net::ConnId id, net::Bytes bytes) {
+  Connection& c = connections_[id.slot];
+  if (bytes.empty()) return lose(io, c, "closed_by_peer");
+  const net::Nanos t = io.completed_at();
+  if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
+  if (t >= phase_.begin) tally_.bytes_received += bytes.size();
+  check(io, c, bytes, t, io.completed_span());
+  if (c.state != State::kOpen) return;
+  grant(io, c, t);
+  io.recv(id);
+}
+
+template <net::Engine IO>
+void Worker<IO>::check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span) {
+  while (!bytes.empty()) {
+    std::size_t size = std::min({bytes.size(), owed(c), Payload::kLongest});
+    if (c.suspect || size == 0) return suspect(io, c, bytes, t, span, size == 0);
+    if (c.oldest_is_wrong) {
+      size = std::min<std::size_t>(size, size_ - c.received);
+    } else if (options_.verify) {
+      const net::Bytes expected = payload_.at(c.receive_at, size);
+      if (std::memcmp(bytes.data(), expected.data(), size) != 0) {
+        const auto wrong = std::ranges::mismatch(bytes.first(size), expected).in1;
+        const auto good = static_cast<std::size_t>(wrong - bytes.begin());
+        accept_bytes(c, good, t, span);
+        return suspect(io, c, bytes.subspan(good), t, span, false);
+      }
+    }
+    accept_bytes(c, size, t, span);
+    bytes = bytes.subspan(size);
+  }
+}
+
+template <net::Engine IO>
+void Worker<IO>::accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, net::Nanos span) {
+  c.receive_at = static_cast<std::uint32_t>(payload_.advance(c.receive_at, bytes));
+  std::size_t received = c.received + bytes;
+  for (; received >= size_; received -= size_) complete(c, t, span);
+  c.received = static_cast<std::uint32_t>(received);
+}
+
+/// The last byte of the oldest outstanding message has come.
+template <net::Engine IO>
+void Worker<IO>::complete(Connection& c, net::Nanos t, net::Nanos span) {
+  const net::Nanos stamp = stamps_.at(c.id.slot, c.oldest);
+  if (stamp != SendStamps::kWithPrevious) c.sent_at = stamp;
+  const net::Nanos latency = t - c.sent_at;
+  c.oldest = stamps_.after(c.oldest, 1);
+  --c.outstanding;
+  --outstanding_;
+  last_reply_ = t;
+  const bool warmup = c.warmup > 0;
+  if (warmup) --c.warmup;
+  if (std::exchange(c.oldest_is_wrong, false)) return;
+  if (!warmup) {
+    tally_.latency.record(latency);
+    tally_.stamp_error.record(span);
+  }
+  if (t >= phase_.begin && t < phase_.end) {
+    ++tally_.answered_in_window;
+    interval_.record(latency);
+  }
+}
+
+// ---- wrong bytes
+
+/// Keeps what comes after a wrong byte until it shows what is wrong. A flip leaves the stream in
+/// step and the connection goes on; after all else it can't be trusted any more and is closed.
+template <net::Engine IO>
+void Worker<IO>::suspect(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span,
+                         bool final) {
+  if (!c.suspect) c.suspect = std::make_unique<Connection::Suspect>();
+  std::vector<std::byte>& received = c.suspect->received;
+  received.insert(received.end(), bytes.begin(), bytes.end());
+  const WrongBytes wrong{.expected_at = c.receive_at,
+                         .offset_in_message = c.received,
+                         .owed = owed(c),
+                         .received = received,
+                         .final = final || received.size() >= owed(c)};
+  const auto fault = diagnose(
+      payload_, wrong, [&](std::size_t position) { return awaited_by_another(c, position); });
+  if (!fault) return;
+  ++tally_.corrupt;
+  count_error(std::string(name_of(*fault)));
+  c.oldest_is_wrong = c.outstanding > 0;
+  const std::vector<std::byte> rest = std::move(received);
+  c.suspect.reset();
+  if (*fault == Fault::kFlipped) {
+    check(io, c, rest, t, span);
+  } else {
+    lose(io, c, "");
+  }
+}
+
+template <net::Engine IO>
+bool Worker<IO>::awaited_by_another(const Connection& c, std::size_t position) const {
+  return std::ranges::any_of(connections_, [&](const Connection& other) {
+    if (other.id == c.id || other.outstanding == 0) return false;
+    const std::size_t oldest =
+        payload_.advance(other.receive_at, payload_.period() - other.received % payload_.period());
+    const std::size_t ahead = payload_.distance(oldest, position);
+    return ahead % size_ == 0 && ahead / size_ < other.outstanding;
+  });
+}
+
+template <net::Engine IO>
+void Worker<IO>::count_error(const std::string& kind) {
+  tally_.count(kind);
+  shared_.errors.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace loadgen

@@ -1,0 +1,26 @@
+// Signals as a descriptor (signalfd(2)), so that a loop which sleeps in its engine wakes for them
+// like for anything else and no code ever runs in a signal handler.
+#pragma once
+
+#include <initializer_list>
+
+#include "net/fd.h"
+
+namespace net {
+
+class Signals {
+ public:
+  /// Blocks the signals in this thread and in those it starts from now on, and SIGPIPE's default,
+  /// death, is turned off. Throws std::system_error.
+  explicit Signals(std::initializer_list<int> signals);
+
+  int fd() const { return fd_.get(); }
+
+  /// The next signal that has arrived, or 0.
+  int next();
+
+ private:
+  Fd fd_;
+};
+
+}  // namespace net

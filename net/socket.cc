@@ -1,0 +1,96 @@
+#include "net/socket.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace net {
+namespace {
+
+void enable(int fd, int level, int option) {
+  const int on = 1;
+  ::setsockopt(fd, level, option, &on, sizeof on);
+}
+
+void set_stream_options(int fd) {
+  enable(fd, IPPROTO_TCP, TCP_NODELAY);
+  enable(fd, SOL_SOCKET, SO_OOBINLINE);
+}
+
+[[noreturn]] void fail(const char* call, const Address& address) {
+  throw std::system_error(errno, std::generic_category(),
+                          std::string("cannot ") + call + " " + address.to_string());
+}
+
+int queue_length(int fd, unsigned long request) {
+  int bytes = 0;
+  return ::ioctl(fd, request, &bytes) == 0 ? bytes : 0;
+}
+
+}  // namespace
+
+Fd listen_on(const Address& address, int backlog) {
+  Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) fail("make a socket for", address);
+  enable(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  set_stream_options(fd.get());
+  if (::bind(fd.get(), address.data(), address.size()) != 0) fail("bind to", address);
+  if (::listen(fd.get(), backlog) != 0) fail("listen on", address);
+  return fd;
+}
+
+Fd socket_for(const Address& address, Mode mode) {
+  const int nonblocking = mode == Mode::kNonBlocking ? SOCK_NONBLOCK : 0;
+  Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | nonblocking, 0));
+  if (fd) set_stream_options(fd.get());
+  return fd;
+}
+
+void set_mode(int fd, Mode mode) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  const int wanted = mode == Mode::kNonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+  if (flags >= 0 && wanted != flags) ::fcntl(fd, F_SETFL, wanted);
+}
+
+bool is_of_connection(int accept_errno) {
+  switch (accept_errno) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPROTO:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPERM:
+      return true;
+    default:
+      return false;
+  }
+}
+
+int pending_error(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
+int unread_bytes(int fd) { return queue_length(fd, SIOCINQ); }
+
+std::uint32_t retransmits(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  const int status = ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+  return status == 0 ? info.tcpi_total_retrans : 0;
+}
+
+int unacknowledged_bytes(int fd) { return queue_length(fd, SIOCOUTQ); }
+
+}  // namespace net

@@ -1,0 +1,42 @@
+// TCP sockets as both programs want them: listening, connecting, and what each inherits.
+#pragma once
+
+#include <cstdint>
+
+#include "net/address.h"
+#include "net/fd.h"
+
+namespace net {
+
+/// epoll needs non-blocking sockets. io_uring must not have them: it would answer EAGAIN where it
+/// otherwise waits for readiness itself.
+enum class Mode { kNonBlocking, kBlocking };
+
+/// socket, bind, listen. Accepted connections inherit TCP_NODELAY (or Nagle's algorithm would meet
+/// the delayed ACK: 40 ms a message, tcp(7)) and SO_OOBINLINE (an echo returns urgent bytes too).
+/// SO_REUSEADDR lets a restarted server bind while old connections are in TIME_WAIT. An IPv6
+/// wildcard takes IPv4 as well. Throws std::system_error that names the address.
+Fd listen_on(const Address& address, int backlog);
+
+/// A socket for connecting to `address`, with the same options. Descriptor -1 and errno on failure.
+Fd socket_for(const Address& address, Mode mode);
+
+void set_mode(int fd, Mode mode);
+
+/// Whether an error of accept(2) is one of the connection, that died in the backlog, so that the
+/// next may be well. All others (EMFILE, ENFILE, ENOBUFS, ENOMEM) call for a pause.
+bool is_of_connection(int accept_errno);
+
+/// What connect(2), send(2) or recv(2) left on the socket; 0 if nothing.
+int pending_error(int fd);
+
+/// Bytes that this host has received and nobody has read yet (SIOCINQ, tcp(7)).
+int unread_bytes(int fd);
+
+/// Segments that this connection has sent again so far (tcpi_total_retrans, tcp(7)).
+std::uint32_t retransmits(int fd);
+
+/// Bytes sent that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)).
+int unacknowledged_bytes(int fd);
+
+}  // namespace net

@@ -1,0 +1,451 @@
+#include "net/uring_engine.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <new>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include "net/socket.h"
+
+namespace net {
+
+UringEngine::Ring::Ring(UringFeatures& features) {
+  io_uring_params params{};
+  params.flags = features.setup_flags();
+  params.cq_entries = features.cq_entries;
+  const unsigned submissions = std::min(kSubmissions, features.cq_entries);
+  if (const int status = io_uring_queue_init_params(submissions, &ring, &params); status != 0) {
+    throw std::system_error(-status, std::generic_category(), "io_uring_setup");
+  }
+  features.registered_ring = io_uring_register_ring_fd(&ring) == 1;
+}
+
+UringEngine::UringEngine(Nanos spin)
+    : features_(probe_uring()),
+      spin_(spin),
+      ring_(features_),
+      small_(&ring_.ring, 0, features_.small_buffers, kSmallBuffer),
+      large_(&ring_.ring, 1, std::min(kLargeBuffers, features_.small_buffers), kLargeBuffer) {}
+
+UringEngine::~UringEngine() {
+  for (std::uint32_t slot = 0; slot < table_.slots(); ++slot) {
+    if (table_[slot].fd >= 0) ::close(table_[slot].fd);
+  }
+}
+
+std::string UringEngine::description() const {
+  std::string text = "io_uring:";
+  for (const std::string& name : features_.names()) text += " " + name;
+  return text;
+}
+
+// ---- listening, connecting, watching
+
+void UringEngine::listen(Fd listener) {
+  listener_ = std::move(listener);
+  set_mode(listener_.get(), Mode::kBlocking);
+  arm_accept();
+}
+
+void UringEngine::arm_accept() {
+  io_uring_sqe* sqe = request(Op::kAccept, ConnId{});
+  if (features_.multishot_accept) {
+    io_uring_prep_multishot_accept(sqe, listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+  } else {
+    io_uring_prep_accept(sqe, listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+  }
+  accepting_ = true;
+}
+
+void UringEngine::stop_listening() {
+  stopping_ = true;
+  accept_again_at_ = kNever;
+  if (!accepting_) return listener_.reset();
+  io_uring_prep_cancel64(request(Op::kIgnored, ConnId{}), tag(Op::kAccept, ConnId{}), 0);
+}
+
+ConnId UringEngine::accepted(int result, bool more) {
+  if (!more) accepting_ = false;
+  ConnId id;
+  if (result >= 0) {
+    ++counters_.accepted;
+    id = table_.add();
+    table_[id.slot].fd = result;
+    table_[id.slot].opened = true;
+  } else if (result != -ECANCELED) {
+    ++counters_.accept_failures;
+    counters_.last_accept_errno = -result;
+  }
+  if (accepting_) return id;
+  if (stopping_) {
+    listener_.reset();
+  } else if (result < 0 && result != -ECANCELED && !is_of_connection(-result)) {
+    accept_again_at_ = now() + kAcceptPause;
+  } else {
+    arm_accept();
+  }
+  return id;
+}
+
+ConnId UringEngine::connect(const Address& address) {
+  const ConnId id = table_.add();
+  Conn& conn = table_[id.slot];
+  conn.fd = socket_for(address, Mode::kBlocking).release();
+  if (conn.fd < 0) {
+    fail(id, conn, errno);
+    return id;
+  }
+  io_uring_prep_connect(request(Op::kConnect, id), conn.fd, address.data(), address.size());
+  ++conn.pending;
+  return id;
+}
+
+void UringEngine::connected(ConnId id, int result) {
+  Conn& conn = table_[id.slot];
+  --conn.pending;
+  if (result == 0) {
+    conn.opened = true;
+  } else {
+    fail(id, conn, -result);
+  }
+}
+
+void UringEngine::watch(int fd) {
+  watched_ = fd;
+  arm_watch();
+}
+
+void UringEngine::arm_watch() {
+  io_uring_prep_poll_multishot(request(Op::kWatch, ConnId{}), watched_, POLLIN);
+}
+
+// ---- the verbs
+
+void UringEngine::recv(ConnId id) {
+  Conn* conn = table_.find(id);
+  if (conn == nullptr || conn->closing) return;
+  conn->wants_recv = true;
+  if (conn->inbox || conn->eof) {
+    enqueue(id, *conn);
+  } else if (conn->arm == Arm::kNone && !conn->starved) {
+    arm_recv(id, *conn);
+  }
+}
+
+void UringEngine::send(ConnId id, Bytes bytes, Nanos* stamp) {
+  Conn* conn = table_.find(id);
+  if (conn == nullptr || conn->closing) return;
+  conn->outgoing = bytes;
+  const std::less<> before;
+  const Bytes lent = delivering_.bytes;
+  const bool received = !lent.empty() && !before(bytes.data(), lent.data()) &&
+                        before(bytes.data(), lent.data() + lent.size());
+  if (received && delivering_.buffer != nullptr) {
+    conn->leased = std::exchange(delivering_.buffer, nullptr);
+  } else if (received && delivering_.inbox) {
+    conn->lent = std::move(delivering_.inbox);
+  } else if (received && !keep_rest(*conn)) {  // an earlier send has taken the buffer along
+    return fail(id, *conn, ENOMEM);
+  }
+  ++conn->pending;
+  if (stamp != nullptr) stamps_.push_back(stamp);
+  queue_send(id, *conn, features_.silent_send);
+}
+
+void UringEngine::queue_send(ConnId id, Conn& conn, bool silent) {
+  io_uring_sqe* sqe = request(Op::kSend, id);
+  const int flags = MSG_NOSIGNAL | MSG_WAITALL | (silent ? int{MSG_DONTWAIT} : 0);
+  io_uring_prep_send(sqe, conn.fd, conn.outgoing.data(), conn.outgoing.size(), flags);
+  if (!silent) return;
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  conn.silent = true;
+  silent_.push_back(id);
+}
+
+void UringEngine::shutdown(ConnId id) {
+  Conn* conn = table_.find(id);
+  if (conn == nullptr || conn->closing) return;
+  if (::shutdown(conn->fd, SHUT_WR) != 0) fail(id, *conn, errno);
+}
+
+void UringEngine::close(ConnId id) {
+  Conn* conn = table_.find(id);
+  if (conn != nullptr && !conn->closing) fail(id, *conn, 0);
+}
+
+int UringEngine::fd(ConnId id) const {
+  const Conn* conn = table_.find(id);
+  return conn == nullptr ? -1 : conn->fd;
+}
+
+std::size_t UringEngine::unread(ConnId id) const {
+  const Conn* conn = table_.find(id);
+  if (conn == nullptr) return 0;
+  const std::size_t aside = conn->inbox ? conn->inbox->size() : 0;
+  return aside + static_cast<std::size_t>(unread_bytes(conn->fd));
+}
+
+// ---- receiving
+
+void UringEngine::arm_recv(ConnId id, Conn& conn) {
+  const bool multishot = features_.multishot_recv && !conn.bulk;
+  const Op op = multishot ? Op::kRecvMany : Op::kRecvOne;
+  io_uring_sqe* sqe = request(op, id);
+  if (multishot) {
+    io_uring_prep_recv_multishot(sqe, conn.fd, nullptr, 0, 0);
+    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;  // nothing is there yet, most likely
+    sqe->buf_group = small_.group();
+  } else {
+    io_uring_prep_recv(sqe, conn.fd, nullptr, kLargeBuffer, 0);
+    sqe->buf_group = large_.group();
+  }
+  sqe->flags |= IOSQE_BUFFER_SELECT;
+  conn.arm = multishot ? Arm::kMultishot : Arm::kOneShot;
+  ++conn.pending;
+}
+
+void UringEngine::cancel_multishot(ConnId id, Conn& conn) {
+  if (conn.arm != Arm::kMultishot || conn.cancelling) return;
+  conn.cancelling = true;
+  io_uring_sqe* sqe = request(Op::kIgnored, id);
+  io_uring_prep_cancel64(sqe, tag(Op::kRecvMany, id), 0);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+// A full small buffer says that messages are larger than that; a row of small receives says that
+// they no longer are.
+void UringEngine::note_size(ConnId id, Conn& conn, std::size_t size) {
+  if (!conn.bulk) {
+    if (size < kSmallBuffer) return;
+    conn.bulk = true;
+    conn.small_in_a_row = 0;
+    cancel_multishot(id, conn);
+  } else if (size >= kSmallBuffer) {
+    conn.small_in_a_row = 0;
+  } else if (++conn.small_in_a_row >= kSmallStreak) {
+    conn.bulk = false;
+  }
+}
+
+void UringEngine::set_aside(ConnId id, Conn& conn, Bytes bytes) {
+  try {
+    if (!conn.inbox && !spare_inboxes_.empty()) {
+      conn.inbox = std::move(spare_inboxes_.back());
+      spare_inboxes_.pop_back();
+    }
+    if (!conn.inbox) conn.inbox = std::make_unique<Inbox>();
+    conn.inbox->insert(conn.inbox->end(), bytes.begin(), bytes.end());
+  } catch (const std::bad_alloc&) {
+    return fail(id, conn, ENOMEM);
+  }
+  if (conn.inbox->size() >= kInboxLimit) cancel_multishot(id, conn);
+}
+
+void UringEngine::receive_failed(ConnId id, Conn& conn, int error) {
+  switch (error) {
+    case 0:
+      conn.eof = true;
+      return;
+    case ENOBUFS:
+      ++counters_.starved;
+      if (conn.closing || conn.arm != Arm::kNone) return;
+      conn.starved = true;
+      starved_.push_back(id);
+      return;
+    case ECANCELED:
+    case EAGAIN:
+    case EINTR:
+      return;
+    default:
+      if (!conn.closing) fail(id, conn, error);
+  }
+}
+
+void UringEngine::rearm_starved() {
+  std::size_t turns = std::min<std::size_t>(starved_.size(),
+                                            std::min(small_.available(), large_.available()));
+  for (; turns > 0; --turns) {
+    const ConnId id = starved_.front();
+    starved_.pop_front();
+    Conn* conn = table_.find(id);
+    if (conn == nullptr) continue;
+    conn->starved = false;
+    const bool arms = conn->wants_recv && !conn->closing && conn->arm == Arm::kNone;
+    if (arms && !conn->inbox) arm_recv(id, *conn);
+  }
+}
+
+void UringEngine::give_back(const std::byte* buffer) {
+  BufferRing& owner = small_.owns(buffer) ? small_ : large_;
+  owner.give_back(buffer);
+}
+
+void UringEngine::give_back(std::unique_ptr<Inbox> inbox) {
+  if (spare_inboxes_.size() >= kSpareInboxes || inbox->capacity() > kLargeBuffer) return;
+  inbox->clear();
+  spare_inboxes_.push_back(std::move(inbox));
+}
+
+// ---- sending
+
+void UringEngine::send_ended(ConnId id, int result) {
+  Conn& conn = table_[id.slot];
+  const bool was_silent = conn.silent;
+  conn.silent = false;
+  const bool full = result == -EAGAIN || result == -EINTR;
+  if (result < 0 && !full) {
+    --conn.pending;
+    drop_send(conn);
+    if (!conn.closing) fail(id, conn, -result);
+    return enqueue(id, conn);
+  }
+  if (result > 0) conn.outgoing = conn.outgoing.subspan(static_cast<std::size_t>(result));
+  if (conn.outgoing.empty() || conn.closing) {
+    --conn.pending;
+    drop_send(conn);
+    conn.sent = true;
+    return enqueue(id, conn);
+  }
+  if (was_silent) {
+    ++counters_.parked;
+    if (!keep_rest(conn)) {
+      --conn.pending;
+      return fail(id, conn, ENOMEM);
+    }
+  }
+  queue_send(id, conn, false);
+}
+
+// Gives the shared buffer back to the others: this send may wait for long.
+bool UringEngine::keep_rest(Conn& conn) {
+  const Bytes lent = delivering_.bytes;
+  const bool shared = conn.leased != nullptr || conn.lent || !lent.empty();
+  if (!shared) return true;
+  std::unique_ptr<std::byte[]> copy(new (std::nothrow) std::byte[conn.outgoing.size()]);
+  if (!copy) return false;
+  std::copy(conn.outgoing.begin(), conn.outgoing.end(), copy.get());
+  const Bytes rest(copy.get(), conn.outgoing.size());
+  drop_send(conn);
+  conn.copy = std::move(copy);
+  conn.outgoing = rest;
+  return true;
+}
+
+void UringEngine::drop_send(Conn& conn) {
+  if (conn.leased != nullptr) give_back(std::exchange(conn.leased, nullptr));
+  if (conn.lent) give_back(std::move(conn.lent));
+  conn.copy.reset();
+  conn.outgoing = Bytes();
+}
+
+void UringEngine::fail(ConnId id, Conn& conn, int error) {
+  conn.closing = true;
+  conn.error = error;
+  if (conn.pending > 0) {
+    io_uring_sqe* sqe = request(Op::kIgnored, id);
+    io_uring_prep_cancel_fd(sqe, conn.fd, IORING_ASYNC_CANCEL_ALL);
+      sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  }
+  enqueue(id, conn);
+}
+
+void UringEngine::enqueue(ConnId id, Conn& conn) {
+  if (conn.queued) return;
+  conn.queued = true;
+  due_.push_back(id);
+}
+
+// ---- entering the kernel
+
+io_uring_sqe* UringEngine::request(Op op, ConnId id) {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_.ring);
+  if (sqe == nullptr) {
+    stamp_sends();
+    submit_and_fetch();
+    sqe = io_uring_get_sqe(&ring_.ring);
+    if (sqe == nullptr) throw std::runtime_error("io_uring takes no more requests");
+  }
+  sqe->user_data = tag(op, id);
+  return sqe;
+}
+
+unsigned UringEngine::enter(Nanos deadline) {
+  if (accept_again_at_ != kNever) {
+    if (now() >= accept_again_at_) {
+      accept_again_at_ = kNever;
+      arm_accept();
+    } else {
+      deadline = std::min(deadline, accept_again_at_);
+    }
+  }
+  if (!starved_.empty()) rearm_starved();
+  // Nobody may sleep over a silent send: on_sent is due when the enter has returned.
+  const bool may_wait = silent_.empty() && due_.empty();
+  stamp_sends();
+  ++counters_.waits;
+  if (overflown()) ++counters_.overflows;
+  entered_ = returned_ = now();
+  if (may_wait && spin_ == 0 && io_uring_cq_ready(&ring_.ring) == 0) {
+    sleep(deadline);
+  } else {
+    if (io_uring_sq_ready(&ring_.ring) != 0 || kernel_has_news()) submit_and_fetch();
+    while (may_wait && io_uring_cq_ready(&ring_.ring) == 0 && returned_ < deadline) {
+      if (spin_ != kNever && returned_ - last_event_ >= spin_) {
+        sleep(deadline);
+        break;
+      }
+      entered_ = now();
+      if (kernel_has_news()) submit_and_fetch();
+      returned_ = now();
+    }
+  }
+  returned_ = now();
+  const unsigned count = io_uring_cq_ready(&ring_.ring);
+  if (count > 0) last_event_ = returned_;
+  return count;
+}
+
+void UringEngine::submit_and_fetch() {
+  check(io_uring_submit_and_get_events(&ring_.ring));
+}
+
+void UringEngine::sleep(Nanos deadline) {
+  io_uring_cqe* first = nullptr;
+  if (deadline == kNever) return check(io_uring_submit_and_wait(&ring_.ring, 1));
+  const Nanos left = std::max<Nanos>(0, deadline - now());
+  __kernel_timespec timeout{.tv_sec = left / kSecond, .tv_nsec = left % kSecond};
+  check(io_uring_submit_and_wait_timeout(&ring_.ring, &first, 1, &timeout, nullptr));
+}
+
+// Passing troubles (a full completion queue, memory) go away as completions are read.
+void UringEngine::check(int status) {
+  if (status >= 0 || status == -ETIME || status == -EINTR || status == -EAGAIN ||
+      status == -EBUSY || status == -ENOMEM || status == -EBADR) {
+    return;
+  }
+  throw std::system_error(-status, std::generic_category(), "io_uring_enter");
+}
+
+void UringEngine::stamp_sends() {
+  if (stamps_.empty()) return;
+  const Nanos t = now();
+  for (Nanos* stamp : stamps_) *stamp = t;
+  stamps_.clear();
+}
+
+bool UringEngine::kernel_has_news() const {
+  return (IO_URING_READ_ONCE(*ring_.ring.sq.kflags) &
+          (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+bool UringEngine::overflown() const {
+  return (IO_URING_READ_ONCE(*ring_.ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
+}
+
+}  // namespace net

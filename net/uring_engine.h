@@ -1,0 +1,362 @@
+// Completions over io_uring (Linux 5.19 and later; best from 6.1).
+//
+// One io_uring_enter a batch: it hands over what the handler asked for during the last batch and
+// fetches what has completed since.
+//
+//   Receiving  A multishot receive per connection posts a completion per arrival, into one of a few
+//              small buffers that all connections share. A connection that fills them (2 KiB) goes
+//              over to one-shot receives into large ones (64 KiB), armed only when the handler asks.
+//   Sending    Tried at once and silently: a send that completes posts nothing, so it neither wakes
+//              the loop nor costs a completion. The next enter's completions tell which ones did
+//              not go (uring_features.h); all the others are then settled. At most one send of a
+//              connection is in flight, for two could reorder.
+//   Pressure   What arrives before the handler asks is set aside in the connection's inbox and the
+//              shared buffer goes back at once; a multishot receive that keeps bringing is
+//              cancelled. So a peer that does not read holds none of the buffers others need.
+//   Starving   A receive that found no buffer has ended; its connection waits in starved_ and is
+//              armed again, in turn, when a buffer has come back.
+//   Closing    close(2) does not cancel what is in flight, so the descriptor, the slot and the
+//              buffers are kept until the last completion has come.
+#pragma once
+
+#include <liburing.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/buffer_ring.h"
+#include "net/conn_table.h"
+#include "net/engine.h"
+#include "net/uring_features.h"
+
+namespace net {
+
+class UringEngine {
+ public:
+  /// `spin`: how long to look again before sleeping (net/busy_poll.h). The thread that makes the
+  /// engine must be the one that polls it. Throws BackendUnavailable, std::system_error.
+  explicit UringEngine(Nanos spin);
+  ~UringEngine();
+  UringEngine(const UringEngine&) = delete;
+  UringEngine& operator=(const UringEngine&) = delete;
+
+  void listen(Fd listener);
+  void stop_listening();
+  ConnId connect(const Address& address);
+  void watch(int fd);
+
+  void recv(ConnId id);
+  void send(ConnId id, Bytes bytes, Nanos* stamp = nullptr);
+  void shutdown(ConnId id);
+  void close(ConnId id);
+
+  template <class H>
+    requires Handler<H, UringEngine>
+  void poll(H& handler, Nanos deadline);
+
+  Nanos completed_at() const { return returned_; }
+  Nanos completed_span() const { return returned_ - entered_; }
+  int fd(ConnId id) const;
+  std::size_t unread(ConnId id) const;
+  const EngineCounters& counters() const { return counters_; }
+  std::string description() const;
+  const UringFeatures& features() const { return features_; }
+
+ private:
+  static constexpr unsigned kSubmissions = 1024;
+  static constexpr std::size_t kSmallBuffer = 2 * 1024;
+  static constexpr std::size_t kLargeBuffer = 64 * 1024;
+  static constexpr unsigned kLargeBuffers = 32;
+  static constexpr std::size_t kInboxLimit = 8 * 1024;
+  static constexpr std::size_t kSpareInboxes = 16;
+  static constexpr unsigned kSmallStreak = 16;
+  static constexpr Nanos kAcceptPause = 100 * kMillisecond;
+
+  // What a completion is about; with the connection it makes up the user_data.
+  enum class Op : std::uint8_t { kIgnored, kAccept, kWatch, kConnect, kSend, kRecvMany, kRecvOne };
+  enum class Arm : std::uint8_t { kNone, kMultishot, kOneShot };
+  using Inbox = std::vector<std::byte>;
+
+  struct Conn {
+    int fd = -1;
+    std::uint32_t generation = 0;
+    int error = 0;
+    std::uint16_t pending = 0;  // requests whose last completion has not come
+    Arm arm = Arm::kNone;
+    std::uint8_t small_in_a_row = 0;
+    bool cancelling : 1 = false;
+    bool opened : 1 = false;  // on_open is due
+    bool wants_recv : 1 = false;
+    bool eof : 1 = false;     // FIN came; on_recv tells it once the inbox is empty
+    bool bulk : 1 = false;    // one-shot receives into large buffers
+    bool starved : 1 = false;
+    bool silent : 1 = false;  // the send in flight is silent and not settled
+    bool sent : 1 = false;    // on_sent is due
+    bool closing : 1 = false;
+    bool queued : 1 = false;
+    Bytes outgoing;                        // what of the send has not been taken by the kernel
+    const std::byte* leased = nullptr;     // the shared buffer in which it stands
+    std::unique_ptr<std::byte[]> copy;     // or a copy of the rest,
+    std::unique_ptr<Inbox> lent;           // or the inbox it came from
+    std::unique_ptr<Inbox> inbox;
+  };
+
+  struct Ring {
+    io_uring ring{};
+    ~Ring() { io_uring_queue_exit(&ring); }
+    Ring(const Ring&) = delete;
+    Ring& operator=(const Ring&) = delete;
+    explicit Ring(UringFeatures& features);
+  };
+
+  // The bytes that on_recv is being given, and what holds them.
+  struct Delivery {
+    Bytes bytes;
+    const std::byte* buffer = nullptr;
+    std::unique_ptr<Inbox> inbox;
+  };
+
+  static std::uint64_t tag(Op op, ConnId id) {
+    return std::uint64_t{static_cast<std::uint8_t>(op)} << 60 |
+           std::uint64_t{id.generation} << 32 | id.slot;
+  }
+  static Op op_of(std::uint64_t tag) { return static_cast<Op>(tag >> 60); }
+  static ConnId id_of(std::uint64_t tag) {
+    return {static_cast<std::uint32_t>(tag), static_cast<std::uint32_t>(tag >> 32) & 0x0fffffffU};
+  }
+
+  // Entering the kernel.
+  unsigned enter(Nanos deadline);
+  void submit_and_fetch();
+  void sleep(Nanos deadline);
+  void check(int status);
+  void stamp_sends();
+  bool kernel_has_news() const;
+  bool overflown() const;
+  io_uring_sqe* request(Op op, ConnId id);
+  void rearm_starved();
+
+  // What came back.
+  io_uring_cqe& completion(unsigned i) {
+    return ring_.ring.cq.cqes[(*ring_.ring.cq.khead + i) & *ring_.ring.cq.kring_mask];
+  }
+  void send_ended(ConnId id, int result);
+  template <class H>
+  void settle(H& handler);
+  template <class H>
+  void dispatch(H& handler, const io_uring_cqe& cqe);
+  template <class H>
+  void received(H& handler, ConnId id, const io_uring_cqe& cqe, BufferRing& buffers);
+  template <class H>
+  void deliver(H& handler, ConnId id, Conn& conn, Delivery delivery);
+  template <class H>
+  void serve(H& handler, ConnId id);
+  template <class H>
+  void finish(H& handler, ConnId id, Conn& conn);
+  ConnId accepted(int result, bool more);
+  void connected(ConnId id, int result);
+  void receive_failed(ConnId id, Conn& conn, int error);
+  void set_aside(ConnId id, Conn& conn, Bytes bytes);
+  void note_size(ConnId id, Conn& conn, std::size_t size);
+
+  void arm_accept();
+  void pause_accepting(int error);
+  void arm_watch();
+  void arm_recv(ConnId id, Conn& conn);
+  void cancel_multishot(ConnId id, Conn& conn);
+  void queue_send(ConnId id, Conn& conn, bool silent);
+  bool keep_rest(Conn& conn);
+  void drop_send(Conn& conn);
+  void fail(ConnId id, Conn& conn, int error);
+  void enqueue(ConnId id, Conn& conn);
+  void give_back(const std::byte* buffer);
+  void give_back(std::unique_ptr<Inbox> inbox);
+
+  UringFeatures features_;
+  Nanos spin_;
+  Ring ring_;
+  BufferRing small_;
+  BufferRing large_;
+
+  Fd listener_;
+  bool accepting_ = false;
+  bool stopping_ = false;
+  Nanos accept_again_at_ = kNever;
+  int watched_ = -1;
+
+  ConnTable<Conn> table_;
+  std::vector<ConnId> silent_;    // silent sends since the last settling
+  std::vector<ConnId> settling_;
+  std::vector<ConnId> due_;       // connections with something to do that no completion announces
+  std::vector<ConnId> serving_;
+  std::deque<ConnId> starved_;
+  std::vector<Nanos*> stamps_;    // to be set when the sends are handed to the kernel
+  std::vector<std::unique_ptr<Inbox>> spare_inboxes_;
+  Delivery delivering_;
+  bool woken_ = false;
+  Nanos last_event_ = 0;
+  Nanos entered_ = 0;
+  Nanos returned_ = 0;
+  EngineCounters counters_;
+};
+
+template <class H>
+  requires Handler<H, UringEngine>
+void UringEngine::poll(H& handler, Nanos deadline) {
+  const unsigned count = enter(deadline);
+  // First the sends that went wrong, for they decide which of the silent ones went well; a kernel
+  // posts them before the receives of the same enter in any case.
+  for (unsigned i = 0; i < count; ++i) {
+    const io_uring_cqe& cqe = completion(i);
+    if (op_of(cqe.user_data) == Op::kSend) send_ended(id_of(cqe.user_data), cqe.res);
+  }
+  settle(handler);
+  for (unsigned i = 0; i < count; ++i) {
+    const io_uring_cqe cqe = completion(0);
+    io_uring_cq_advance(&ring_.ring, 1);  // at once: a verb that must submit may need the room
+    dispatch(handler, cqe);
+  }
+
+  serving_.swap(due_);
+  for (const ConnId id : serving_) {
+    if (Conn* conn = table_.find(id)) conn->queued = false;
+    serve(handler, id);
+  }
+  serving_.clear();
+  if (woken_) {
+    woken_ = false;
+    handler.on_wake(*this);
+  }
+}
+
+// A silent send is known to have gone when the completions of the enter that submitted it have all
+// been read; those that overflowed the queue have not.
+template <class H>
+void UringEngine::settle(H& handler) {
+  if (silent_.empty() || io_uring_sq_ready(&ring_.ring) != 0 || overflown()) return;
+  settling_.swap(silent_);
+  for (const ConnId id : settling_) {
+    Conn* conn = table_.find(id);
+    if (conn == nullptr || !conn->silent) continue;  // went on as an ordinary one
+    conn->silent = false;
+    --conn->pending;
+    drop_send(*conn);
+    if (!conn->closing) handler.on_sent(*this, id);
+    if (conn->closing) enqueue(id, *conn);
+  }
+  settling_.clear();
+}
+
+template <class H>
+void UringEngine::dispatch(H& handler, const io_uring_cqe& cqe) {
+  const ConnId id = id_of(cqe.user_data);
+  const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;
+  switch (op_of(cqe.user_data)) {
+    case Op::kRecvMany:
+      return received(handler, id, cqe, small_);
+    case Op::kRecvOne:
+      return received(handler, id, cqe, large_);
+    case Op::kAccept:
+      return serve(handler, accepted(cqe.res, more));
+    case Op::kConnect:
+      connected(id, cqe.res);
+      return serve(handler, id);
+    case Op::kWatch:
+      woken_ = true;
+      if (!more) arm_watch();
+      return;
+    case Op::kSend:
+    case Op::kIgnored:
+      return;
+  }
+}
+
+template <class H>
+void UringEngine::received(H& handler, ConnId id, const io_uring_cqe& cqe, BufferRing& buffers) {
+  Conn& conn = table_[id.slot];
+  if ((cqe.flags & IORING_CQE_F_MORE) == 0) {
+    conn.arm = Arm::kNone;
+    conn.cancelling = false;
+    --conn.pending;
+  }
+  const std::byte* buffer = nullptr;
+  if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
+    buffer = buffers.take(static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT));
+  }
+  if (cqe.res > 0 && !conn.closing) {
+    const Bytes bytes(buffer, static_cast<std::size_t>(cqe.res));
+    note_size(id, conn, bytes.size());
+    if (conn.wants_recv && !conn.inbox) {
+      deliver(handler, id, conn, {bytes, buffer, nullptr});
+    } else {
+      set_aside(id, conn, bytes);
+      give_back(buffer);
+    }
+  } else {
+    if (buffer != nullptr) give_back(buffer);
+    if (cqe.res <= 0) receive_failed(id, conn, -cqe.res);
+  }
+  serve(handler, id);
+}
+
+// The buffer goes back when on_recv returns, unless a send has taken it along.
+template <class H>
+void UringEngine::deliver(H& handler, ConnId id, Conn& conn, Delivery delivery) {
+  conn.wants_recv = false;
+  delivering_ = std::move(delivery);
+  handler.on_recv(*this, id, delivering_.bytes);
+  if (delivering_.buffer != nullptr) give_back(delivering_.buffer);
+  if (delivering_.inbox) give_back(std::move(delivering_.inbox));
+  delivering_ = Delivery{};
+}
+
+template <class H>
+void UringEngine::serve(H& handler, ConnId id) {
+  Conn* conn = table_.find(id);
+  if (conn == nullptr) return;
+  if (conn->opened && !conn->closing) {
+    conn->opened = false;
+    handler.on_open(*this, id);
+  }
+  if (conn->sent && !conn->closing) {
+    conn->sent = false;
+    handler.on_sent(*this, id);
+  }
+  if (conn->wants_recv && !conn->closing) {
+    if (conn->inbox) {
+      Delivery delivery{Bytes(*conn->inbox), nullptr, std::move(conn->inbox)};
+      deliver(handler, id, *conn, std::move(delivery));
+    } else if (conn->eof) {
+      conn->wants_recv = false;
+      handler.on_recv(*this, id, Bytes());
+    } else if (conn->arm == Arm::kNone && !conn->starved) {
+      arm_recv(id, *conn);
+    }
+  }
+  if (conn->closing) {
+    if (conn->pending == 0) finish(handler, id, *conn);
+  } else if (conn->sent || (conn->wants_recv && conn->inbox)) {
+    enqueue(id, *conn);
+  }
+}
+
+template <class H>
+void UringEngine::finish(H& handler, ConnId id, Conn& conn) {
+  const int error = conn.error;
+  if (conn.inbox) give_back(std::move(conn.inbox));
+  drop_send(conn);
+  if (conn.fd >= 0) ::close(conn.fd);
+  conn.fd = -1;
+  handler.on_close(*this, id, error);
+  table_.free(id);
+  if (accept_again_at_ != kNever) accept_again_at_ = 0;  // a descriptor has come free
+}
+
+static_assert(Engine<UringEngine>);
+
+}  // namespace net

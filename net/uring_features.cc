@@ -1,0 +1,226 @@
+#include "net/uring_features.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string_view>
+
+#include "net/fd.h"
+
+namespace net {
+namespace {
+
+constexpr unsigned kDefaultCompletions = 4096;
+constexpr unsigned kDefaultSmallBuffers = 512;
+
+// A ring of its own for one question.
+class ProbeRing {
+ public:
+  explicit ProbeRing(unsigned flags, unsigned cq_entries = 16) {
+    io_uring_params params{};
+    params.flags = flags | IORING_SETUP_CQSIZE;
+    params.cq_entries = cq_entries;
+    status_ = io_uring_queue_init_params(8, &ring_, &params);
+  }
+  ~ProbeRing() {
+    if (status_ == 0) io_uring_queue_exit(&ring_);
+  }
+  ProbeRing(const ProbeRing&) = delete;
+  ProbeRing& operator=(const ProbeRing&) = delete;
+
+  int status() const { return status_; }
+  io_uring* get() { return &ring_; }
+
+  /// Runs what was queued and takes one completion if there is one now.
+  bool run(io_uring_cqe& out) {
+    if (io_uring_submit_and_get_events(&ring_) < 0) return false;
+    io_uring_cqe* cqe = nullptr;
+    if (io_uring_peek_cqe(&ring_, &cqe) != 0) return false;
+    out = *cqe;
+    io_uring_cqe_seen(&ring_, cqe);
+    return true;
+  }
+
+ private:
+  io_uring ring_{};
+  int status_ = -1;
+};
+
+struct SocketPair {
+  SocketPair() {
+    std::array<int, 2> fds{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) != 0) return;
+    near = Fd(fds[0]);
+    far = Fd(fds[1]);
+  }
+  Fd near, far;
+};
+
+bool taken_away(std::string_view name) {
+  const char* list = std::getenv("ECHOBENCH_URING_WITHOUT");
+  if (list == nullptr) return false;
+  std::string_view rest(list);
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(',');
+    if (rest.substr(0, comma) == name) return true;
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
+unsigned number_from_environment(const char* name, unsigned fallback, unsigned most) {
+  const char* text = std::getenv(name);
+  if (text == nullptr) return fallback;
+  const unsigned long value = std::strtoul(text, nullptr, 10);
+  return value >= 1 && value <= most ? static_cast<unsigned>(value) : fallback;
+}
+
+bool sets_up(unsigned flags) { return ProbeRing(flags).status() == 0; }
+
+std::string why_refused(int error) {
+  int disabled = 0;
+  std::ifstream("/proc/sys/kernel/io_uring_disabled") >> disabled;
+  if (error == EPERM && disabled != 0) {
+    return "io_uring is disabled: kernel.io_uring_disabled=" + std::to_string(disabled);
+  }
+  std::string reason = std::string("io_uring_setup: ") + std::strerror(error);
+  if (error == EPERM) reason += " (forbidden by a seccomp filter or container?)";
+  if (error == ENOSYS) reason += " (no io_uring in this kernel, or a seccomp filter)";
+  if (error == ENOMEM) reason += " (memory or RLIMIT_MEMLOCK)";
+  return "io_uring is not usable: " + reason;
+}
+
+bool has_provided_buffer_rings(unsigned flags) {
+  ProbeRing ring(flags);
+  void* memory = nullptr;
+  if (ring.status() != 0 || ::posix_memalign(&memory, 4096, 4096) != 0) return false;
+  std::memset(memory, 0, 4096);
+  io_uring_buf_reg reg{};
+  reg.ring_addr = reinterpret_cast<std::uint64_t>(memory);
+  reg.ring_entries = 8;
+  const bool works = io_uring_register_buf_ring(ring.get(), &reg, 0) == 0;
+  if (works) io_uring_unregister_buf_ring(ring.get(), 0);
+  std::free(memory);
+  return works;
+}
+
+// A kernel that does not know the flag answers EINVAL at once; one that does waits for a peer.
+bool has_multishot_accept(unsigned flags) {
+  ProbeRing ring(flags);
+  const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (ring.status() != 0 || !listener ||
+      ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0 ||
+      ::listen(listener.get(), 1) != 0) {
+    return false;
+  }
+  io_uring_prep_multishot_accept(io_uring_get_sqe(ring.get()), listener.get(), nullptr, nullptr, 0);
+  io_uring_cqe refused{};
+  return !ring.run(refused);
+}
+
+bool has_multishot_recv(unsigned flags) {
+  ProbeRing ring(flags);
+  const SocketPair pair;
+  if (ring.status() != 0 || !pair.far) return false;
+  // No buffer group is registered: a kernel that knows the flag gets as far as looking for one.
+  io_uring_sqe* sqe = io_uring_get_sqe(ring.get());
+  io_uring_prep_recv_multishot(sqe, pair.near.get(), nullptr, 0, 0);
+  sqe->flags |= IOSQE_BUFFER_SELECT;
+  const char byte = 0;
+  if (::send(pair.far.get(), &byte, 1, MSG_NOSIGNAL) != 1) return false;
+  io_uring_cqe cqe{};
+  return ring.run(cqe) && cqe.res == -ENOBUFS;
+}
+
+void queue_silent_send(io_uring* ring, int fd, const std::vector<char>& bytes, std::size_t size) {
+  io_uring_sqe* sqe = io_uring_get_sqe(ring);
+  io_uring_prep_send(sqe, fd, bytes.data(), size, MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+bool has_silent_send(unsigned flags) {
+  ProbeRing ring(flags);
+  const SocketPair pair;
+  if (ring.status() != 0 || !pair.far || (ring.get()->features & IORING_FEAT_CQE_SKIP) == 0) {
+    return false;
+  }
+  const std::vector<char> bytes(4 * 1024 * 1024);
+  io_uring_cqe cqe{};
+  queue_silent_send(ring.get(), pair.near.get(), bytes, 64);
+  if (ring.run(cqe)) return false;  // it went, and should have said nothing
+  queue_silent_send(ring.get(), pair.near.get(), bytes, bytes.size());
+  if (!ring.run(cqe) || cqe.res <= 0 || static_cast<std::size_t>(cqe.res) >= bytes.size()) {
+    return false;  // some of it went, and it should have said how much
+  }
+  queue_silent_send(ring.get(), pair.near.get(), bytes, bytes.size());
+  if (!ring.run(cqe) || cqe.res != -EAGAIN) return false;
+  ::shutdown(pair.far.get(), SHUT_RDWR);
+  queue_silent_send(ring.get(), pair.near.get(), bytes, 64);
+  return ring.run(cqe) && cqe.res < 0;
+}
+
+}  // namespace
+
+unsigned UringFeatures::setup_flags() const {
+  unsigned flags = IORING_SETUP_CQSIZE;
+  if (submit_all) flags |= IORING_SETUP_SUBMIT_ALL;
+  if (single_issuer) flags |= IORING_SETUP_SINGLE_ISSUER;
+  if (defer_taskrun) flags |= IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  if (coop_taskrun) flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  return flags;
+}
+
+std::vector<std::string> UringFeatures::names() const {
+  std::vector<std::string> names;
+  if (single_issuer) names.emplace_back("single_issuer");
+  if (defer_taskrun) names.emplace_back("defer_taskrun");
+  if (coop_taskrun) names.emplace_back("coop_taskrun");
+  if (submit_all) names.emplace_back("submit_all");
+  if (multishot_accept) names.emplace_back("multishot_accept");
+  if (multishot_recv) names.emplace_back("multishot_recv");
+  if (silent_send) names.emplace_back("silent_send");
+  if (registered_ring) names.emplace_back("registered_ring");
+  names.push_back("cq=" + std::to_string(cq_entries));
+  names.push_back("buffers=" + std::to_string(small_buffers));
+  return names;
+}
+
+UringFeatures probe_uring() {
+  UringFeatures found;
+  found.cq_entries = number_from_environment("ECHOBENCH_URING_CQ", kDefaultCompletions, 32768);
+  found.small_buffers =
+      number_from_environment("ECHOBENCH_URING_BUFFERS", kDefaultSmallBuffers, 32768);
+
+  if (const int status = ProbeRing(0).status(); status != 0) {
+    throw BackendUnavailable(why_refused(-status));
+  }
+  const auto has = [](const char* name, unsigned flags) {
+    return !taken_away(name) && sets_up(flags);
+  };
+  found.submit_all = has("submit_all", IORING_SETUP_SUBMIT_ALL);
+  found.single_issuer = has("single_issuer", IORING_SETUP_SINGLE_ISSUER);
+  found.defer_taskrun = found.single_issuer && has("defer_taskrun", IORING_SETUP_SINGLE_ISSUER |
+                                                                        IORING_SETUP_DEFER_TASKRUN);
+  found.coop_taskrun = !found.defer_taskrun && has("coop_taskrun", IORING_SETUP_COOP_TASKRUN);
+
+  const unsigned flags = found.setup_flags() & ~unsigned{IORING_SETUP_CQSIZE};
+  if (taken_away("buffer_rings") || !has_provided_buffer_rings(flags)) {
+    throw BackendUnavailable(
+        "io_uring is too old here: no provided-buffer rings (they came with Linux 5.19)");
+  }
+  found.multishot_accept = !taken_away("multishot_accept") && has_multishot_accept(flags);
+  found.multishot_recv = !taken_away("multishot_recv") && has_multishot_recv(flags);
+  found.silent_send = !taken_away("silent_send") && has_silent_send(flags);
+  return found;
+}
+
+}  // namespace net

@@ -1,0 +1,1 @@
+"""Tests of the experiment scripts; the programs they start are stand-ins from `stand_ins`."""

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+#
+# The Debian and Ubuntu packages that this project needs, in one place, and how they are installed.
+# Sourced by scripts/quickstart and scripts/test.
+# shellcheck disable=SC2034  # the lists are read by those
+
+# Each line: a package, and the program that makes it unnecessary where there is one already.
+readonly PACKAGES_BUILD="
+g++               c++
+cmake             cmake
+ninja-build       ninja
+pkg-config        pkg-config
+liburing-dev
+libfmt-dev
+libcli11-dev
+nlohmann-json3-dev
+zlib1g-dev
+python3           /usr/bin/python3
+"
+
+readonly PACKAGES_TEST="
+libgtest-dev
+libbenchmark-dev
+clang             clang++
+clang-format      clang-format
+clang-tidy        clang-tidy
+shellcheck        shellcheck
+python3-pytest
+python3-jsonschema
+python3-flake8
+python3-mypy
+netcat-openbsd    nc
+strace            strace
+iproute2          ss
+procps            ps
+"
+
+is_installed() {
+  [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2> /dev/null) == installed ]]
+}
+
+# missing_packages LIST: prints the packages of the list that are not there.
+missing_packages() {
+  local package program
+  while read -r package program; do
+    [[ -n $package ]] || continue
+    [[ -n $program ]] && command -v "$program" > /dev/null && continue
+    is_installed "$package" || printf '%s\n' "$package"
+  done <<< "$1"
+}
+
+# install_packages WHO LIST: installs what is missing, and says so before. WHO is named in messages.
+install_packages() {
+  local who=$1 missing as_root=()
+  if ! command -v dpkg-query > /dev/null; then
+    printf '%s: no Debian or Ubuntu, so nothing is installed; what these packages hold is needed:\n  %s\n' \
+      "$who" "$(awk 'NF { printf "%s ", $1 }' <<< "$2")" >&2
+    return 0
+  fi
+  mapfile -t missing < <(missing_packages "$2")
+  ((${#missing[@]} > 0)) || return 0
+
+  if ((EUID != 0)); then
+    if ! command -v sudo > /dev/null; then
+      printf '%s: these packages are missing, and neither root nor sudo is here to install them:\n  %s\n' \
+        "$who" "${missing[*]}" >&2
+      return 1
+    fi
+    as_root=(sudo)
+    [[ -t 0 ]] || as_root+=(--non-interactive)
+  fi
+  printf '%s: installing with apt-get: %s\n' "$who" "${missing[*]}" >&2
+  as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
+  "${as_root[@]}" update >&2 || printf '%s: the package lists could not be updated\n' "$who" >&2
+  if ! "${as_root[@]}" install --yes --no-install-recommends "${missing[@]}" >&2; then
+    printf '%s: apt-get could not install: %s\n' "$who" "${missing[*]}" >&2
+    return 1
+  fi
+}

@@ -1,0 +1,39 @@
+// What SIGUSR1 prints, and what is said on stderr, at most once a second, when something is wrong.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "net/clock.h"
+#include "net/engine.h"
+
+namespace server {
+
+struct Counters {
+  std::uint64_t bytes = 0;        // received, and so owed or sent back
+  std::uint64_t turned_away = 0;  // beyond --max-connections
+  std::uint64_t timed_out = 0;    // --idle-timeout
+  std::map<int, std::uint64_t> errors;  // connections that ended with this errno
+};
+
+/// One line on stderr.
+void print(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open);
+
+/// Says what has gone wrong since it last did.
+class Log {
+ public:
+  void report(const net::EngineCounters& engine, const Counters& counters) {
+    if (engine.accept_failures != accept_failures_ || counters.turned_away != turned_away_) {
+      report_now(engine, counters);
+    }
+  }
+
+ private:
+  void report_now(const net::EngineCounters& engine, const Counters& counters);
+
+  std::uint64_t accept_failures_ = 0;
+  std::uint64_t turned_away_ = 0;
+  net::Nanos silent_until_ = 0;
+};
+
+}  // namespace server

@@ -1,0 +1,113 @@
+// echo-server: read the command line, listen, say so, serve until a signal comes.
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <variant>
+
+#include "cli/exit_code.h"
+#include "net/backend.h"
+#include "net/signals.h"
+#include "net/socket.h"
+#include "server/echo_server.h"
+#include "server/options.h"
+
+namespace server {
+namespace {
+
+void warn(const std::string& text) { fmt::print(stderr, "echo-server: {}\n", text); }
+
+// As many as there are descriptors, less those in use and one to turn a further client away with
+// (for which the descriptor of the iteration stands).
+std::uint32_t max_connections(const Options& options) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  std::error_code ignored;
+  const std::filesystem::directory_iterator open_files("/proc/self/fd", ignored);
+  const auto used = static_cast<rlim_t>(std::distance(begin(open_files), end(open_files)));
+  const rlim_t possible = files.rlim_cur > used ? files.rlim_cur - used : 1;
+  const auto asked = static_cast<rlim_t>(
+      options.max_connections.value_or(std::numeric_limits<std::int32_t>::max()));
+  if (options.max_connections && asked > possible) {
+    warn(fmt::format("--max-connections: only {} of {}: RLIMIT_NOFILE is {}", possible, asked,
+                     files.rlim_cur));
+  }
+  return static_cast<std::uint32_t>(std::min(asked, possible));
+}
+
+void warn_of_surprises(const Options& options, const net::Address& address) {
+  int somaxconn = options.backlog;
+  std::ifstream("/proc/sys/net/core/somaxconn") >> somaxconn;
+  if (options.backlog > somaxconn) {
+    warn(fmt::format("--backlog: the kernel clamps {} to {} (net.core.somaxconn)",
+                     options.backlog, somaxconn));
+  }
+  if (!address.is_loopback()) {
+    warn(fmt::format("anyone who reaches {} can use this server: it has no access control",
+                     address.to_string()));
+  }
+}
+
+void announce(const net::Address& address, net::Backend backend) {
+  fmt::print("listening on {} ({})\n", address.to_string(), net::name_of(backend));
+  std::fflush(stdout);
+}
+
+net::Backend choose(const Options& options) {
+  if (options.backend) return *options.backend;
+  std::string why_not;
+  const net::Backend backend = net::best_backend(why_not);
+  if (!why_not.empty()) warn(why_not + "; using epoll");
+  return backend;
+}
+
+int serve(const Options& options) {
+  net::Signals signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1});
+  const net::Nanos spin = options.busy_poll.spin(net::usable_cpus(), 1);
+  if (options.cpu) net::pin_to_cpu(*options.cpu);
+  const net::Backend backend = choose(options);
+  return net::with_engine(backend, spin, [&](auto& io) {
+    net::Fd listener = net::listen_on(options.address, options.backlog);
+    const net::Address address = net::Address::of_socket(listener.get());
+    if (backend != net::Backend::kEpoll) fmt::print(stderr, "{}\n", io.description());
+    warn_of_surprises(options, address);
+    io.watch(signals.fd());
+    io.listen(std::move(listener));
+    EchoServer<std::remove_reference_t<decltype(io)>> server(options, max_connections(options),
+                                                             signals);
+    announce(address, backend);
+    return server.run(io);
+  });
+}
+
+int run(int argc, const char* const* argv) {
+  try {
+    const auto parsed = parse_options(argc, argv);
+    if (const int* code = std::get_if<int>(&parsed)) return *code;
+    return serve(std::get<Options>(parsed));
+  } catch (const net::BackendUnavailable& unavailable) {
+    warn(unavailable.what());
+    return cli::kUnavailable;
+  } catch (const std::exception& failure) {
+    warn(failure.what());
+    return cli::kFailed;
+  }
+}
+
+}  // namespace
+}  // namespace server
+
+int main(int argc, char** argv) { return server::run(argc, argv); }

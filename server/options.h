@@ -1,0 +1,27 @@
+// What echo-server was asked to do.
+#pragma once
+
+#include <optional>
+#include <variant>
+
+#include "net/address.h"
+#include "net/backend.h"
+#include "net/busy_poll.h"
+
+namespace server {
+
+struct Options {
+  std::optional<net::Backend> backend = net::Backend::kEpoll;  // nullopt: auto
+  net::Address address;
+  int backlog = 4096;
+  std::optional<int> max_connections;  // nullopt: as many as RLIMIT_NOFILE allows
+  net::Nanos idle_timeout = net::kNever;
+  net::Nanos drain_timeout = 10 * net::kSecond;
+  net::BusyPoll busy_poll = net::BusyPoll::automatic();
+  std::optional<int> cpu;
+};
+
+/// The options, or the exit code to end with after --help or a usage error.
+std::variant<Options, int> parse_options(int argc, const char* const* argv);
+
+}  // namespace server

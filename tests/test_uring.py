@@ -1,0 +1,141 @@
+"""io_uring where it is refused, where the kernel can do less of it, and where its queues are small.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from conversation import (ask, conversations, converse, distinct_data, exchange, greedy_peers,
+                          random_bytes, receive)
+from expect import expect_same
+from server_process import Backend, EchoServer, RunProgram, StartServer, scaled
+
+KIB = 1024
+IO_URING_SETUP = 425  # on every architecture but alpha
+REFUSALS = [errno.EPERM, errno.ENOSYS, errno.ENOMEM]
+
+
+def refuse_io_uring(error: int) -> Callable[[], None]:
+    """For `before_exec`: a seccomp filter that lets io_uring_setup(2) fail, as containers do."""
+    load_number, if_equal, give = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
+    allow, fail_with = 0x7fff0000, 0x00050000
+    rules = [(load_number, 0, 0, 0), (if_equal, 0, 1, IO_URING_SETUP),
+             (give, 0, 0, fail_with | error), (give, 0, 0, allow)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+    program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def install() -> None:
+        no_new_privileges, set_seccomp, filter_mode = 38, 22, 2
+        if (libc.prctl(no_new_privileges, 1, 0, 0, 0) != 0
+                or libc.prctl(set_seccomp, filter_mode, program, 0, 0) != 0 or not code):
+            raise OSError(ctypes.get_errno(), "prctl")
+    return install
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=errno.errorcode.get)
+def test_refused_io_uring_is_exit_code_4(run_program: RunProgram, error: int) -> None:
+    ended = run_program("echo-server", "--backend=io_uring", "--port=0",
+                        before_exec=refuse_io_uring(error))
+    assert ended.returncode == 4, f"expected exit code 4, got {ended}"
+    assert ended.stdout == "", "expected nothing to listen"
+    assert len(ended.stderr.splitlines()) == 1, f"expected one line, got {ended.stderr!r}"
+    assert "io_uring" in ended.stderr
+    assert os.strerror(error) in ended.stderr or "io_uring_disabled" in ended.stderr, (
+        f"expected the reason in {ended.stderr!r}")
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=errno.errorcode.get)
+def test_auto_falls_back_and_says_so(launch: StartServer, error: int) -> None:
+    server = launch("--backend=auto", "--port=0", before_exec=refuse_io_uring(error))
+    assert server.line.endswith(" (epoll)")
+    assert "io_uring" in server.stderr() and "epoll" in server.stderr(), (
+        f"expected what was refused and what is used instead, stderr is {server.stderr()!r}")
+    ask(server.connect())
+
+
+@pytest.mark.only_io_uring
+def test_auto_takes_io_uring(server: EchoServer, launch: StartServer) -> None:
+    """`server` is here to skip where there is no io_uring."""
+    auto = launch("--backend=auto", "--port=0")
+    assert auto.line.endswith(" (io_uring)")
+    ask(auto.connect())
+
+
+@pytest.mark.only_io_uring
+@pytest.mark.every_rung
+def test_the_features_in_use_are_named(server: EchoServer, backend: Backend) -> None:
+    lines = [line for line in server.stderr().splitlines() if line.startswith("io_uring:")]
+    assert len(lines) == 1, f"expected one line 'io_uring: FEATURE...' in {server.stderr()!r}"
+    for feature in backend.without.split(","):
+        assert not feature or feature not in lines[0], f"{feature} was taken away: {lines[0]!r}"
+    if not backend.without:
+        assert len(lines[0].split()) > 1, f"expected features in {lines[0]!r}"
+
+
+@pytest.mark.only_io_uring
+@pytest.mark.every_rung
+def test_eight_receive_buffers_serve_two_hundred(start_server: StartServer) -> None:
+    server = start_server(extra_environment={"ECHOBENCH_URING_BUFFERS": "8"})
+    converse(conversations(server.connect_many(200), 256 * KIB))
+    assert server.counters()["starved"] > 0, "expected the buffers to run out"
+
+
+@pytest.mark.only_io_uring
+@pytest.mark.every_rung
+def test_greedy_peers_do_not_keep_the_last_buffer(start_server: StartServer) -> None:
+    server = start_server(extra_environment={"ECHOBENCH_URING_BUFFERS": "8"})
+    idle = server.connect()
+    ask(idle)
+    greedy = greedy_peers(server.connect_many(20, slow=True))
+    ask(idle)
+    newcomer, data = server.connect(), random_bytes(256 * KIB)
+    exchange(newcomer, data, [data])
+    for peer in greedy:
+        peer.send_no_more()
+    converse(greedy)
+
+
+@pytest.mark.only_io_uring
+@pytest.mark.every_rung
+def test_silent_peers_do_not_keep_the_others_from_the_buffers(start_server: StartServer) -> None:
+    """Who waits for a buffer has its turn even when those before it have nothing to receive."""
+    server = start_server(extra_environment={"ECHOBENCH_URING_BUFFERS": "8"})
+    silent = server.connect_many(100)
+    peers = conversations(server.connect_many(20), 30 * KIB)
+    for connection in silent:
+        ask(connection)
+    for _ in range(20):
+        server.pause()
+        for peer in peers:
+            peer.sent = peer.received = 0
+            peer.push()
+        server.go_on()
+        converse(peers)
+    for connection in silent:
+        ask(connection)
+
+
+@pytest.mark.only_io_uring
+@pytest.mark.every_rung
+def test_completion_queue_of_eight_loses_nothing(start_server: StartServer) -> None:
+    server = start_server(extra_environment={"ECHOBENCH_URING_CQ": "8"})
+    at_rest = server.fds()
+    for _ in range(scaled(2000) // 400):
+        server.pause()
+        connections = server.connect_many(400)
+        messages = distinct_data(len(connections), 64)
+        for connection, message in zip(connections, messages):
+            connection.sendall(message)
+            connection.shutdown(socket.SHUT_WR)
+        server.go_on()
+        for number, (connection, message) in enumerate(zip(connections, messages)):
+            expect_same(receive(connection, 64), message, f"connection {number}")
+            connection.close()
+    server.await_fds(at_rest)
+    assert server.counters()["overflows"] > 0, "expected the completion queue to overflow"
