@@ -20,14 +20,14 @@ struct Connection {
   enum class State : std::uint8_t { kConnecting, kOpen, kClosed };
 
   net::ConnId id;
-  std::uint32_t send_at = 0;     // positions in the payload
+  std::uint32_t send_at = 0;  // positions in the payload
   std::uint32_t receive_at = 0;
-  std::uint32_t received = 0;    // bytes of the oldest outstanding message that have come
-  std::uint32_t outstanding = 0; // messages
-  std::uint32_t oldest = 0;      // its index among the stamps
-  std::uint32_t warmup = 0;      // how many of the outstanding ones are no samples
-  std::uint64_t unsent = 0;      // bytes of outstanding messages not yet given to the engine
-  net::Nanos sent_at = 0;        // of the oldest, where it shares its stamp with the one before
+  std::uint32_t received = 0;     // bytes of the oldest outstanding message that have come
+  std::uint32_t outstanding = 0;  // messages
+  std::uint32_t oldest = 0;       // its index among the stamps
+  std::uint32_t warmup = 0;       // how many of the outstanding ones are no samples
+  std::uint64_t unsent = 0;       // bytes of outstanding messages not yet given to the engine
+  net::Nanos sent_at = 0;         // of the oldest, where it shares its stamp with the one before
   std::unique_ptr<Suspect> suspect;
   State state = State::kConnecting;
   bool sending = false;

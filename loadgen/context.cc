@@ -50,7 +50,7 @@ std::optional<std::string> cpu_model(const std::string& root) {
     const auto model = value_of(text, name);
     if (model && !model->empty()) return printable(*model);
   }
-  const auto board = read_kernel_line(root + "/proc/device-tree/model");
+  auto board = read_kernel_line(root + "/proc/device-tree/model");
   const auto implementer = value_of(text, "CPU implementer");
   const auto part = value_of(text, "CPU part");
   if (board || !implementer || !part) return board;

@@ -39,8 +39,8 @@ class Examination {
   std::size_t inserted() const {
     if (evidence_.size() < kSample + 1) return 0;
     const net::Bytes expected = payload_.at(wrong_.expected_at, kSample);
-    const auto found = std::search(evidence_.begin() + 1, evidence_.end(), expected.begin(),
-                                   expected.end());
+    const auto found =
+        std::search(evidence_.begin() + 1, evidence_.end(), expected.begin(), expected.end());
     return found == evidence_.end() ? 0 : static_cast<std::size_t>(found - evidence_.begin());
   }
 

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "cli/command_line.h"
+#include "cli/complain.h"
 #include "cli/exit_code.h"
 #include "cli/shared_options.h"
 #include "cli/units.h"
@@ -141,7 +142,7 @@ int run(int argc, char** argv) {
 }
 
 int complain(const std::exception& failure, int code) {
-  std::fprintf(stderr, "echo-client: %s\n", failure.what());
+  cli::complain("echo-client", failure.what());
   return code;
 }
 

@@ -49,7 +49,7 @@ std::optional<std::string> told_by_firmware(const std::string& root) {
 }  // namespace
 
 std::optional<std::string> hypervisor(const std::string& root) {
-  if (const auto type = read_kernel_line(root + "/sys/hypervisor/type")) return type;
+  if (auto type = read_kernel_line(root + "/sys/hypervisor/type")) return type;
   const auto vendor = told_by_cpu();
   if (!vendor) return kCpuTells ? std::nullopt : told_by_firmware(root);
   return hypervisor_named_in(*vendor).value_or(vendor->empty() ? "unknown" : *vendor);

@@ -1,6 +1,6 @@
-// The run in pieces of a second: what the live line shows and the result's `intervals`. Workers hand
-// in one histogram per interval; this is the only thing they share with the others while they run,
-// and they touch it once per interval.
+// The run in pieces of a second: what the live line shows and the result's `intervals`. Workers
+// hand in one histogram per interval; this is the only thing they share with the others while they
+// run, and they touch it once per interval.
 #pragma once
 
 #include <cstddef>

@@ -60,14 +60,14 @@ LiveLine::LiveLine(bool quiet, net::Nanos interval)
 }
 
 LiveLine::~LiveLine() {
-  if (shown_) fmt::print(stderr, "\r\x1b[K");
+  if (shown_) std::fputs("\r\x1b[K", stderr);
 }
 
 void LiveLine::show(const State& state) {
   if (!on_) return;
   std::string text = live_text(state, interval_, terminal_width());
   if (colour_ && state.errors > 0) text = "\x1b[31m" + text + "\x1b[0m";
-  fmt::print(stderr, "\r{}\x1b[K", text);
+  std::fprintf(stderr, "\r%s\x1b[K", text.c_str());
   std::fflush(stderr);
   shown_ = true;
 }

@@ -20,7 +20,7 @@ class LiveLine {
   LiveLine& operator=(const LiveLine&) = delete;
 
   struct State {
-    std::string_view phase;            // "warming up"
+    std::string_view phase;  // "warming up"
     net::Nanos elapsed = 0;
     net::Nanos total = 0;              // 0: not known
     std::optional<Interval> interval;  // the newest

@@ -1,7 +1,6 @@
 // loadgen: read the command line, run, print what was found, and say by the exit code whether it
 // holds.
 
-#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -10,6 +9,7 @@
 #include <string>
 #include <variant>
 
+#include "cli/complain.h"
 #include "cli/exit_code.h"
 #include "loadgen/context.h"
 #include "loadgen/options.h"
@@ -22,7 +22,7 @@
 namespace loadgen {
 namespace {
 
-void complain(const std::string& text) { fmt::print(stderr, "loadgen: {}\n", text); }
+void complain(const std::string& text) { cli::complain("loadgen", text); }
 
 void allow_as_many_files_as_possible() {
   rlimit files{};
@@ -37,8 +37,9 @@ bool publish(const Options& options, const Result& result, const Verdict& verdic
   bool written = true;
   if (!options.quiet) {
     std::FILE* to = options.json == "-" ? stderr : stdout;
-    fmt::print(to, "{}", summary(result, verdict));
+    std::fputs(summary(result, verdict).c_str(), to);
     written = std::fflush(to) == 0;
+    if (!written) complain("cannot write the summary");
   }
   if (options.json.empty()) return written;
   try {

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <stdexcept>
 #include <string_view>
 
 #include "cli/command_line.h"
+#include "cli/complain.h"
 #include "cli/exit_code.h"
 #include "cli/shared_options.h"
 #include "cli/units.h"
@@ -33,9 +33,7 @@ auto count(std::size_t& to, std::int64_t most) {
 }
 
 auto duration(net::Nanos& to, net::Nanos least) {
-  return [&to, least](std::string_view text) {
-    to = cli::parse_duration(text, least, kLongest);
-  };
+  return [&to, least](std::string_view text) { to = cli::parse_duration(text, least, kLongest); };
 }
 
 void load(cli::CommandLine& line, Options& options, bool& has_duration) {
@@ -47,8 +45,8 @@ void load(cli::CommandLine& line, Options& options, bool& has_duration) {
     has_duration = true;
   });
   line.option("-n,--messages", "N", "measure this many messages instead", [&](auto text) {
-    options.messages = static_cast<std::uint64_t>(
-        cli::parse_count(text, 1, std::int64_t{1'000'000'000'000}));
+    options.messages =
+        static_cast<std::uint64_t>(cli::parse_count(text, 1, std::int64_t{1'000'000'000'000}));
   });
   line.option("-s,--size", "BYTES", "bytes in a message, up to 64MiB (64)", [&](auto text) {
     options.message_size =
@@ -66,8 +64,7 @@ void load(cli::CommandLine& line, Options& options, bool& has_duration) {
     options.verify = text == "on";
   });
   line.option("--seed", "N", "of the payload (1)", [&](auto text) {
-    options.seed =
-        static_cast<std::uint64_t>(cli::parse_count(text, 0, std::int64_t{1} << 53));
+    options.seed = static_cast<std::uint64_t>(cli::parse_count(text, 0, std::int64_t{1} << 53));
   });
 }
 
@@ -106,7 +103,7 @@ net::Address parse_target(std::string_view text) {
 }
 
 int complain(const std::string& text) {
-  fmt::print(stderr, "loadgen: {}\n", text);
+  cli::complain("loadgen", text);
   return cli::kUsage;
 }
 
@@ -117,8 +114,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   bool has_duration = false;
   std::optional<net::Address> target;
 
-  cli::CommandLine line("loadgen",
-                        "Loads a TCP echo server and measures throughput and latency.");
+  cli::CommandLine line("loadgen", "Loads a TCP echo server and measures throughput and latency.");
   line.positional("HOST:PORT", "the server (127.0.0.1:8888)", 1,
                   [&](auto text) { target = parse_target(text); });
   load(line, options, has_duration);
@@ -131,8 +127,9 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
     return complain("--messages and --duration exclude each other: one of them ends the run");
   }
   if (options.threads > options.connections) {
-    return complain(fmt::format("--threads: {} is not allowed: at most one thread a connection ({})",
-                                options.threads, options.connections));
+    return complain(
+        fmt::format("--threads: {} is not allowed: at most one thread a connection ({})",
+                    options.threads, options.connections));
   }
   options.target = target ? *target : parse_target("127.0.0.1");
   return options;

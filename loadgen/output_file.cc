@@ -45,7 +45,8 @@ void replace(const std::string& path, const std::string& target, std::string_vie
   const mode_t mask = ::umask(0);
   ::umask(mask);
   int error = write_all(fd.get(), text);
-  if (error == 0 && (::fchmod(fd.get(), 0666 & ~mask) != 0 || ::fsync(fd.get()) != 0)) error = errno;
+  if (error == 0 && (::fchmod(fd.get(), 0666 & ~mask) != 0 || ::fsync(fd.get()) != 0))
+    error = errno;
   if (error == 0 && ::rename(temporary.c_str(), target.c_str()) != 0) error = errno;
   if (error == 0) return;
   ::unlink(temporary.c_str());

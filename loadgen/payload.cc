@@ -31,8 +31,7 @@ Payload::Payload(std::uint64_t seed, std::size_t message_size)
 }
 
 std::optional<std::size_t> Payload::find(net::Bytes bytes) const {
-  const void* found =
-      ::memmem(block_.data(), period_ + bytes.size(), bytes.data(), bytes.size());
+  const void* found = ::memmem(block_.data(), period_ + bytes.size(), bytes.data(), bytes.size());
   if (found == nullptr) return std::nullopt;
   const auto position =
       static_cast<std::size_t>(static_cast<const std::byte*>(found) - block_.data());

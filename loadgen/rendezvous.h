@@ -15,9 +15,9 @@ namespace loadgen {
 struct Phase {
   static constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 40;
 
-  bool run = false;                 // false: there is nothing more to do
-  net::Nanos begin = net::kNever;   // what is sent before is warm-up; the window begins
-  net::Nanos end = net::kNever;     // the window ends and sending stops
+  bool run = false;                     // false: there is nothing more to do
+  net::Nanos begin = net::kNever;       // what is sent before is warm-up; the window begins
+  net::Nanos end = net::kNever;         // the window ends and sending stops
   std::uint64_t messages = kUnlimited;  // sending stops after so many, over all connections
 };
 

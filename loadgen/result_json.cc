@@ -129,11 +129,10 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
   const std::string histogram = encode_v2_compressed_base64(result.tally.latency);
   return {
       {"schema_version", 1},
-      {"tool",
-       {{"name", "loadgen"}, {"version", cli::version()}, {"git", cli::git_revision()}}},
-      {"started_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                                 fmt::gmtime(std::chrono::system_clock::to_time_t(
-                                     result.started_at)))},
+      {"tool", {{"name", "loadgen"}, {"version", cli::version()}, {"git", cli::git_revision()}}},
+      {"started_at",
+       fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                   fmt::gmtime(std::chrono::system_clock::to_time_t(result.started_at)))},
       {"aborted", result.signal != 0},
       {"context", std::move(context)},
       {"config", config(result)},

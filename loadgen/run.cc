@@ -32,7 +32,8 @@ constexpr net::Nanos kStep = 50 * net::kMillisecond;
 net::Nanos spin_of(const Options& options) {
   const int cpus = net::usable_cpus();
   const auto threads = static_cast<int>(options.threads);
-  if (options.busy_poll.kind() == net::BusyPoll::Kind::kAuto) return cpus > threads ? net::kNever : 0;
+  if (options.busy_poll.kind() == net::BusyPoll::Kind::kAuto)
+    return cpus > threads ? net::kNever : 0;
   return options.busy_poll.spin(cpus, threads);
 }
 
@@ -173,11 +174,11 @@ class Run {
     result_.client = {.time = after_.client - before_.client, .elapsed = between};
     result_.steal_fraction = steal_fraction(before_.host, after_.host);
     if (server_) {
-      result_.server = ServerUse{
-          .pid = server_->pid(),
-          .command = server_->command(),
-          .threads = server_->threads(),
-          .cpu = {.time = after_.server - before_.server, .elapsed = between}};
+      result_.server =
+          ServerUse{.pid = server_->pid(),
+                    .command = server_->command(),
+                    .threads = server_->threads(),
+                    .cpu = {.time = after_.server - before_.server, .elapsed = between}};
     }
     return std::move(result_);
   }

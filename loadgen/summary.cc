@@ -22,8 +22,8 @@ std::string plural(std::size_t count, const char* noun) {
 std::string load(const Options& options) {
   std::string text = plural(options.connections, "connection");
   if (options.threads > 1) text += fmt::format(" on {} threads", options.threads);
-  text += fmt::format(", {} messages", cli::format_bytes(
-                                           static_cast<std::int64_t>(options.message_size)));
+  text += fmt::format(", {} messages",
+                      cli::format_bytes(static_cast<std::int64_t>(options.message_size)));
   if (options.pipeline > 1) text += fmt::format(", {} outstanding on each", options.pipeline);
   return text;
 }
@@ -62,8 +62,7 @@ void latency(Out out, const Histogram& samples) {
 
 void stamps(Out out, const Histogram& error) {
   if (error.max() == 0) return;
-  fmt::format_to(out,
-                 "  stamps are read once a batch: off by {} on average, {} at most\n",
+  fmt::format_to(out, "  stamps are read once a batch: off by {} on average, {} at most\n",
                  cli::format_duration(std::llround(error.mean())),
                  cli::format_duration(error.max()));
 }

@@ -22,7 +22,7 @@ struct Tally {
   std::uint64_t corrupt = 0;
   std::uint64_t retransmits = 0;
   std::map<std::string, std::uint64_t> errors;  // by kind, those that make up `corrupt` included
-  Histogram latency;      // one sample a message, ns
+  Histogram latency;                            // one sample a message, ns
   Histogram stamp_error;  // of the samples above: by how much their stamps may be off, ns
   net::Nanos ended = 0;   // when the window ended for this worker
   int connect_errno = 0;  // of the first connection that failed

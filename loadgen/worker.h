@@ -2,8 +2,8 @@
 // their schedule and its histograms, and shares nothing until its tally is taken after the join.
 //
 // A message's way: grant() decides that it may go, send_piece() gives its slice of the payload to
-// the engine, which stamps it as it is handed to the kernel; on_recv() compares what comes back with
-// the same slice, and complete() makes a sample of it when its last byte has come.
+// the engine, which stamps it as it is handed to the kernel; on_recv() compares what comes back
+// with the same slice, and complete() makes a sample of it when its last byte has come.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -234,8 +234,7 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
     if (shared_.stop) patience = std::min(patience, t + kAbortPatience);
     if (open_ == 0 || (!sending_ && (outstanding_ == 0 || t >= patience))) break;
     if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
-    const net::Nanos end =
-        phase_.end == net::kNever ? last_reply_ + options_.timeout : phase_.end;
+    const net::Nanos end = phase_.end == net::kNever ? last_reply_ + options_.timeout : phase_.end;
     io.poll(*this, sending_ ? std::min(end, interval_end_) : patience);
   }
   end_phase(io);

@@ -120,7 +120,10 @@ Address Address::resolve(const std::string& host, std::uint16_t port) {
   if (error != 0) fail(host, reason_of(error, literal));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
 
-  Address address(found->ai_addr, found->ai_addrlen);
+  const addrinfo* chosen = found;
+  while (chosen != nullptr && chosen->ai_family != AF_INET) chosen = chosen->ai_next;
+  if (chosen == nullptr) chosen = found;
+  Address address(chosen->ai_addr, chosen->ai_addrlen);
   static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
   reinterpret_cast<sockaddr_in*>(&address.storage_)->sin_port = htons(port);
   return address;

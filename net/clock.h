@@ -17,7 +17,8 @@ inline constexpr Nanos kSecond = 1'000'000'000;
 /// A deadline that never comes.
 inline constexpr Nanos kNever = std::numeric_limits<Nanos>::max();
 
-/// CLOCK_MONOTONIC through the vDSO, about 30 ns a call; the same clock as std::chrono::steady_clock.
+/// CLOCK_MONOTONIC through the vDSO, about 30 ns a call; the same clock as
+/// std::chrono::steady_clock.
 inline Nanos now() noexcept {
   timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);

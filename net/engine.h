@@ -71,6 +71,15 @@ concept Handler = requires(H h, IO& io, ConnId c, Bytes bytes, int error) {
   h.on_wake(io);
 };
 
+/// A handler whose on_sent(io, c) does nothing but io.recv(c) may say so with a member
+/// `static constexpr bool kSentOnlyAsksForMore = true`. An engine may then put on_sent off until it
+/// can matter: it need not wake up for it.
+template <class H>
+inline constexpr bool sent_only_asks_for_more = false;
+template <class H>
+requires requires { H::kSentOnlyAsksForMore; }
+inline constexpr bool sent_only_asks_for_more<H> = H::kSentOnlyAsksForMore;
+
 template <class IO>
 concept Engine = requires(IO io, const IO& cio, Fd fd, const Address& addr, ConnId c, Bytes bytes,
                           Nanos* stamp) {

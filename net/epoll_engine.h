@@ -43,7 +43,7 @@ class EpollEngine {
   void close(ConnId id);
 
   template <class H>
-    requires Handler<H, EpollEngine>
+  requires Handler<H, EpollEngine>
   void poll(H& handler, Nanos deadline);
 
   Nanos completed_at() const { return now(); }
@@ -64,14 +64,14 @@ class EpollEngine {
     std::uint32_t generation = 0;
     int error = 0;
     bool connecting : 1 = false;
-    bool opened : 1 = false;          // on_open is due
-    bool readable : 1 = false;        // recv would not give EAGAIN, as far as is known
-    bool short_read_lies : 1 = false; // FIN or an urgent mark stands behind the data
+    bool opened : 1 = false;           // on_open is due
+    bool readable : 1 = false;         // recv would not give EAGAIN, as far as is known
+    bool short_read_lies : 1 = false;  // FIN or an urgent mark stands behind the data
     bool wants_recv : 1 = false;
-    bool sent : 1 = false;            // on_sent is due
+    bool sent : 1 = false;  // on_sent is due
     bool watches_writable : 1 = false;
     bool closing : 1 = false;
-    bool queued : 1 = false;          // is in due_
+    bool queued : 1 = false;  // is in due_
     std::unique_ptr<ParkedSend> parked;
   };
 
@@ -122,7 +122,7 @@ inline ConnId id(std::uint64_t tag) {
 }  // namespace epoll_tag
 
 template <class H>
-  requires Handler<H, EpollEngine>
+requires Handler<H, EpollEngine>
 void EpollEngine::poll(H& handler, Nanos deadline) {
   const int ready = wait(deadline);
   bool woken = false;

@@ -155,17 +155,19 @@ void UringEngine::send(ConnId id, Bytes bytes, Nanos* stamp) {
   }
   ++conn->pending;
   if (stamp != nullptr) stamps_.push_back(stamp);
-  queue_send(id, *conn, features_.silent_send);
+  io_uring_sqe* sqe = queue_send(id, *conn, MSG_DONTWAIT);
+  conn->trying = true;
+  if (!features_.silent_send) return;
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  conn->silent = true;
+  silent_.push_back(id);
 }
 
-void UringEngine::queue_send(ConnId id, Conn& conn, bool silent) {
+io_uring_sqe* UringEngine::queue_send(ConnId id, Conn& conn, int flags) {
   io_uring_sqe* sqe = request(Op::kSend, id);
-  const int flags = MSG_NOSIGNAL | MSG_WAITALL | (silent ? int{MSG_DONTWAIT} : 0);
-  io_uring_prep_send(sqe, conn.fd, conn.outgoing.data(), conn.outgoing.size(), flags);
-  if (!silent) return;
-  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  conn.silent = true;
-  silent_.push_back(id);
+  io_uring_prep_send(sqe, conn.fd, conn.outgoing.data(), conn.outgoing.size(),
+                     MSG_NOSIGNAL | MSG_WAITALL | flags);
+  return sqe;
 }
 
 void UringEngine::shutdown(ConnId id) {
@@ -199,12 +201,13 @@ void UringEngine::arm_recv(ConnId id, Conn& conn) {
   io_uring_sqe* sqe = request(op, id);
   if (multishot) {
     io_uring_prep_recv_multishot(sqe, conn.fd, nullptr, 0, 0);
-    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;  // nothing is there yet, most likely
     sqe->buf_group = small_.group();
   } else {
     io_uring_prep_recv(sqe, conn.fd, nullptr, kLargeBuffer, 0);
     sqe->buf_group = large_.group();
   }
+  // In the middle of a large message more has come already; else nothing has, most likely.
+  if (!conn.bulk) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
   sqe->flags |= IOSQE_BUFFER_SELECT;
   conn.arm = multishot ? Arm::kMultishot : Arm::kOneShot;
   ++conn.pending;
@@ -268,8 +271,7 @@ void UringEngine::receive_failed(ConnId id, Conn& conn, int error) {
 }
 
 void UringEngine::rearm_starved() {
-  std::size_t turns = std::min<std::size_t>(starved_.size(),
-                                            std::min(small_.available(), large_.available()));
+  std::size_t turns = std::min(starved_.size(), buffers_available());
   for (; turns > 0; --turns) {
     const ConnId id = starved_.front();
     starved_.pop_front();
@@ -296,8 +298,8 @@ void UringEngine::give_back(std::unique_ptr<Inbox> inbox) {
 
 void UringEngine::send_ended(ConnId id, int result) {
   Conn& conn = table_[id.slot];
-  const bool was_silent = conn.silent;
-  conn.silent = false;
+  const bool tried = conn.trying;
+  conn.trying = conn.silent = false;
   const bool full = result == -EAGAIN || result == -EINTR;
   if (result < 0 && !full) {
     --conn.pending;
@@ -312,14 +314,14 @@ void UringEngine::send_ended(ConnId id, int result) {
     conn.sent = true;
     return enqueue(id, conn);
   }
-  if (was_silent) {
+  if (tried) {
     ++counters_.parked;
     if (!keep_rest(conn)) {
       --conn.pending;
       return fail(id, conn, ENOMEM);
     }
   }
-  queue_send(id, conn, false);
+  queue_send(id, conn, 0);
 }
 
 // Gives the shared buffer back to the others: this send may wait for long.
@@ -350,7 +352,7 @@ void UringEngine::fail(ConnId id, Conn& conn, int error) {
   if (conn.pending > 0) {
     io_uring_sqe* sqe = request(Op::kIgnored, id);
     io_uring_prep_cancel_fd(sqe, conn.fd, IORING_ASYNC_CANCEL_ALL);
-      sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
   }
   enqueue(id, conn);
 }
@@ -375,7 +377,7 @@ io_uring_sqe* UringEngine::request(Op op, ConnId id) {
   return sqe;
 }
 
-unsigned UringEngine::enter(Nanos deadline) {
+unsigned UringEngine::enter(Nanos deadline, bool sent_can_wait) {
   if (accept_again_at_ != kNever) {
     if (now() >= accept_again_at_) {
       accept_again_at_ = kNever;
@@ -385,35 +387,47 @@ unsigned UringEngine::enter(Nanos deadline) {
     }
   }
   if (!starved_.empty()) rearm_starved();
-  // Nobody may sleep over a silent send: on_sent is due when the enter has returned.
-  const bool may_wait = silent_.empty() && due_.empty();
   stamp_sends();
   ++counters_.waits;
   if (overflown()) ++counters_.overflows;
+  const bool wait = io_uring_cq_ready(&ring_.ring) == 0 && may_wait(sent_can_wait);
   entered_ = returned_ = now();
-  if (may_wait && spin_ == 0 && io_uring_cq_ready(&ring_.ring) == 0) {
+  if (wait && spin_ == 0) {
     sleep(deadline);
-  } else {
-    if (io_uring_sq_ready(&ring_.ring) != 0 || kernel_has_news()) submit_and_fetch();
-    while (may_wait && io_uring_cq_ready(&ring_.ring) == 0 && returned_ < deadline) {
-      if (spin_ != kNever && returned_ - last_event_ >= spin_) {
-        sleep(deadline);
-        break;
-      }
-      entered_ = now();
-      if (kernel_has_news()) submit_and_fetch();
-      returned_ = now();
-    }
+  } else if (io_uring_sq_ready(&ring_.ring) != 0 || kernel_has_news()) {
+    submit_and_fetch();
   }
+  if (wait && spin_ != 0) spin(deadline);
   returned_ = now();
   const unsigned count = io_uring_cq_ready(&ring_.ring);
   if (count > 0) last_event_ = returned_;
   return count;
 }
 
-void UringEngine::submit_and_fetch() {
-  check(io_uring_submit_and_get_events(&ring_.ring));
+// The kernel says in memory that it has news, so that looking again costs no system call.
+void UringEngine::spin(Nanos deadline) {
+  while (io_uring_cq_ready(&ring_.ring) == 0) {
+    entered_ = now();
+    if (entered_ >= deadline) return;
+    if (spin_ != kNever && entered_ - last_event_ >= spin_) return sleep(deadline);
+    if (kernel_has_news()) submit_and_fetch();
+  }
 }
+
+bool UringEngine::may_wait(bool sent_can_wait) {
+  if (!due_.empty()) return false;
+  // Those armed before a starved connection may not need the buffers that it waits for.
+  if (!starved_.empty() && buffers_available() > 0) return false;
+  if (silent_.empty()) return true;
+  // on_sent is due as soon as the enter returns, unless it would do no more than wait for bytes
+  // that will be announced anyway.
+  return sent_can_wait && std::ranges::all_of(silent_, [&](ConnId id) {
+           const Conn* conn = table_.find(id);
+           return conn == nullptr || (conn->arm == Arm::kMultishot && !conn->inbox && !conn->eof);
+         });
+}
+
+void UringEngine::submit_and_fetch() { check(io_uring_submit_and_get_events(&ring_.ring)); }
 
 void UringEngine::sleep(Nanos deadline) {
   io_uring_cqe* first = nullptr;

@@ -5,11 +5,13 @@
 //
 //   Receiving  A multishot receive per connection posts a completion per arrival, into one of a few
 //              small buffers that all connections share. A connection that fills them (2 KiB) goes
-//              over to one-shot receives into large ones (64 KiB), armed only when the handler asks.
-//   Sending    Tried at once and silently: a send that completes posts nothing, so it neither wakes
-//              the loop nor costs a completion. The next enter's completions tell which ones did
-//              not go (uring_features.h); all the others are then settled. At most one send of a
-//              connection is in flight, for two could reorder.
+//              over to one-shot receives into large ones (64 KiB), armed only when the handler
+//              asks.
+//   Sending    Tried at once and silently: a send that goes posts nothing, so it neither wakes the
+//              loop nor costs a completion. The next enter's completions tell which ones did not
+//              go (uring_features.h); all the others are then settled. What did not go gives its
+//              shared buffer back and waits for room. At most one send of a connection is in
+//              flight, for two could reorder.
 //   Pressure   What arrives before the handler asks is set aside in the connection's inbox and the
 //              shared buffer goes back at once; a multishot receive that keeps bringing is
 //              cancelled. So a peer that does not read holds none of the buffers others need.
@@ -21,6 +23,7 @@
 
 #include <liburing.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -56,7 +59,7 @@ class UringEngine {
   void close(ConnId id);
 
   template <class H>
-    requires Handler<H, UringEngine>
+  requires Handler<H, UringEngine>
   void poll(H& handler, Nanos deadline);
 
   Nanos completed_at() const { return returned_; }
@@ -92,17 +95,18 @@ class UringEngine {
     bool cancelling : 1 = false;
     bool opened : 1 = false;  // on_open is due
     bool wants_recv : 1 = false;
-    bool eof : 1 = false;     // FIN came; on_recv tells it once the inbox is empty
-    bool bulk : 1 = false;    // one-shot receives into large buffers
+    bool eof : 1 = false;   // FIN came; on_recv tells it once the inbox is empty
+    bool bulk : 1 = false;  // one-shot receives into large buffers
     bool starved : 1 = false;
-    bool silent : 1 = false;  // the send in flight is silent and not settled
+    bool trying : 1 = false;  // the send in flight does not wait for room
+    bool silent : 1 = false;  // and posts no completion if it goes; not settled yet
     bool sent : 1 = false;    // on_sent is due
     bool closing : 1 = false;
     bool queued : 1 = false;
-    Bytes outgoing;                        // what of the send has not been taken by the kernel
-    const std::byte* leased = nullptr;     // the shared buffer in which it stands
-    std::unique_ptr<std::byte[]> copy;     // or a copy of the rest,
-    std::unique_ptr<Inbox> lent;           // or the inbox it came from
+    Bytes outgoing;                     // what of the send has not been taken by the kernel
+    const std::byte* leased = nullptr;  // the shared buffer in which it stands
+    std::unique_ptr<std::byte[]> copy;  // or a copy of the rest,
+    std::unique_ptr<Inbox> lent;        // or the inbox it came from
     std::unique_ptr<Inbox> inbox;
   };
 
@@ -122,8 +126,8 @@ class UringEngine {
   };
 
   static std::uint64_t tag(Op op, ConnId id) {
-    return std::uint64_t{static_cast<std::uint8_t>(op)} << 60 |
-           std::uint64_t{id.generation} << 32 | id.slot;
+    return std::uint64_t{static_cast<std::uint8_t>(op)} << 60 | std::uint64_t{id.generation} << 32 |
+           id.slot;
   }
   static Op op_of(std::uint64_t tag) { return static_cast<Op>(tag >> 60); }
   static ConnId id_of(std::uint64_t tag) {
@@ -131,8 +135,10 @@ class UringEngine {
   }
 
   // Entering the kernel.
-  unsigned enter(Nanos deadline);
+  unsigned enter(Nanos deadline, bool sent_can_wait);
+  bool may_wait(bool sent_can_wait);
   void submit_and_fetch();
+  void spin(Nanos deadline);
   void sleep(Nanos deadline);
   void check(int status);
   void stamp_sends();
@@ -140,6 +146,7 @@ class UringEngine {
   bool overflown() const;
   io_uring_sqe* request(Op op, ConnId id);
   void rearm_starved();
+  std::size_t buffers_available() const { return std::min(small_.available(), large_.available()); }
 
   // What came back.
   io_uring_cqe& completion(unsigned i) {
@@ -169,7 +176,7 @@ class UringEngine {
   void arm_watch();
   void arm_recv(ConnId id, Conn& conn);
   void cancel_multishot(ConnId id, Conn& conn);
-  void queue_send(ConnId id, Conn& conn, bool silent);
+  io_uring_sqe* queue_send(ConnId id, Conn& conn, int flags);
   bool keep_rest(Conn& conn);
   void drop_send(Conn& conn);
   void fail(ConnId id, Conn& conn, int error);
@@ -190,12 +197,12 @@ class UringEngine {
   int watched_ = -1;
 
   ConnTable<Conn> table_;
-  std::vector<ConnId> silent_;    // silent sends since the last settling
+  std::vector<ConnId> silent_;  // silent sends since the last settling
   std::vector<ConnId> settling_;
-  std::vector<ConnId> due_;       // connections with something to do that no completion announces
+  std::vector<ConnId> due_;  // connections with something to do that no completion announces
   std::vector<ConnId> serving_;
   std::deque<ConnId> starved_;
-  std::vector<Nanos*> stamps_;    // to be set when the sends are handed to the kernel
+  std::vector<Nanos*> stamps_;  // to be set when the sends are handed to the kernel
   std::vector<std::unique_ptr<Inbox>> spare_inboxes_;
   Delivery delivering_;
   bool woken_ = false;
@@ -206,9 +213,9 @@ class UringEngine {
 };
 
 template <class H>
-  requires Handler<H, UringEngine>
+requires Handler<H, UringEngine>
 void UringEngine::poll(H& handler, Nanos deadline) {
-  const unsigned count = enter(deadline);
+  const unsigned count = enter(deadline, sent_only_asks_for_more<H>);
   // First the sends that went wrong, for they decide which of the silent ones went well; a kernel
   // posts them before the receives of the same enter in any case.
   for (unsigned i = 0; i < count; ++i) {
@@ -243,7 +250,7 @@ void UringEngine::settle(H& handler) {
   for (const ConnId id : settling_) {
     Conn* conn = table_.find(id);
     if (conn == nullptr || !conn->silent) continue;  // went on as an ordinary one
-    conn->silent = false;
+    conn->trying = conn->silent = false;
     --conn->pending;
     drop_send(*conn);
     if (!conn->closing) handler.on_sent(*this, id);

@@ -15,14 +15,14 @@
 namespace net {
 
 struct UringFeatures {
-  bool single_issuer = false;      // 6.0: one submitting task; the kernel takes fewer locks
-  bool defer_taskrun = false;      // 6.1: completions run when asked for, not when they like
-  bool coop_taskrun = false;       // 5.19: the second best: no interrupt to deliver a completion
-  bool submit_all = false;         // 5.18: one bad request does not hold up those behind it
-  bool multishot_accept = false;   // 5.19: one request, a completion per connection
-  bool multishot_recv = false;     // 6.0: one request, a completion per arrival
-  bool silent_send = false;        // a send that completes at once posts nothing (see below)
-  bool registered_ring = false;    // 5.18: no fget/fput of the ring per enter
+  bool single_issuer = false;     // 6.0: one submitting task; the kernel takes fewer locks
+  bool defer_taskrun = false;     // 6.1: completions run when asked for, not when they like
+  bool coop_taskrun = false;      // 5.19: the second best: no interrupt to deliver a completion
+  bool submit_all = false;        // 5.18: one bad request does not hold up those behind it
+  bool multishot_accept = false;  // 5.19: one request, a completion per connection
+  bool multishot_recv = false;    // 6.0: one request, a completion per arrival
+  bool silent_send = false;       // a send that completes at once posts nothing (see below)
+  bool registered_ring = false;   // 5.18: no fget/fput of the ring per enter
   unsigned cq_entries = 0;
   unsigned small_buffers = 0;
 

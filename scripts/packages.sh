@@ -51,9 +51,9 @@ missing_packages() {
 
 # install_packages WHO LIST: installs what is missing, and says so before. WHO is named in messages.
 install_packages() {
-  local who=$1 missing as_root=()
+  local who=$1 missing log apt=()
   if ! command -v dpkg-query > /dev/null; then
-    printf '%s: no Debian or Ubuntu, so nothing is installed; what these packages hold is needed:\n  %s\n' \
+    printf '%s: no Debian, so nothing is installed; what these packages hold is needed:\n  %s\n' \
       "$who" "$(awk 'NF { printf "%s ", $1 }' <<< "$2")" >&2
     return 0
   fi
@@ -62,18 +62,21 @@ install_packages() {
 
   if ((EUID != 0)); then
     if ! command -v sudo > /dev/null; then
-      printf '%s: these packages are missing, and neither root nor sudo is here to install them:\n  %s\n' \
+      printf '%s: missing, and neither root nor sudo is here to install them:\n  %s\n' \
         "$who" "${missing[*]}" >&2
       return 1
     fi
-    as_root=(sudo)
-    [[ -t 0 ]] || as_root+=(--non-interactive)
+    apt=(sudo)
+    [[ -t 0 ]] || apt+=(--non-interactive)
   fi
   printf '%s: installing with apt-get: %s\n' "$who" "${missing[*]}" >&2
-  as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
-  "${as_root[@]}" update >&2 || printf '%s: the package lists could not be updated\n' "$who" >&2
-  if ! "${as_root[@]}" install --yes --no-install-recommends "${missing[@]}" >&2; then
-    printf '%s: apt-get could not install: %s\n' "$who" "${missing[*]}" >&2
+  apt+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+  # Where the lists cannot be had anew (offline, say), the old ones may do.
+  if ! log=$({
+    "${apt[@]}" update || true
+    "${apt[@]}" install --yes --no-install-recommends "${missing[@]}"
+  } 2>&1 < /dev/null); then
+    printf '%s\n%s: apt-get could not install: %s\n' "$log" "$who" "${missing[*]}" >&2
     return 1
   fi
 }

@@ -40,9 +40,7 @@ class Connections {
   void set_finished(net::ConnId id) { entries_[id.slot].finished = true; }
 
   /// The time that moved() and add() take note of; set once a batch.
-  void set_time(net::Nanos now) {
-    now_ms_ = static_cast<std::uint32_t>(now / net::kMillisecond);
-  }
+  void set_time(net::Nanos now) { now_ms_ = static_cast<std::uint32_t>(now / net::kMillisecond); }
 
   /// The connection that was silent for the longest, where that is `timeout` or more; else one with
   /// generation 0. `next_at` is when to ask again.

@@ -10,9 +10,9 @@
 namespace server {
 
 struct Counters {
-  std::uint64_t bytes = 0;        // received, and so owed or sent back
-  std::uint64_t turned_away = 0;  // beyond --max-connections
-  std::uint64_t timed_out = 0;    // --idle-timeout
+  std::uint64_t bytes = 0;              // received, and so owed or sent back
+  std::uint64_t turned_away = 0;        // beyond --max-connections
+  std::uint64_t timed_out = 0;          // --idle-timeout
   std::map<int, std::uint64_t> errors;  // connections that ended with this errno
 };
 

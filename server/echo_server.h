@@ -31,6 +31,8 @@ class EchoServer {
 
   // ---- the echo
 
+  static constexpr bool kSentOnlyAsksForMore = true;
+
   void on_open(IO& io, net::ConnId c) {
     if (connections_.full()) return turn_away(io, c);
     connections_.add(c);

@@ -14,6 +14,7 @@
 #include <string>
 #include <variant>
 
+#include "cli/complain.h"
 #include "cli/exit_code.h"
 #include "net/backend.h"
 #include "net/signals.h"
@@ -24,7 +25,7 @@
 namespace server {
 namespace {
 
-void warn(const std::string& text) { fmt::print(stderr, "echo-server: {}\n", text); }
+void warn(const std::string& text) { cli::complain("echo-server", text); }
 
 // As many as there are descriptors, less those in use and one to turn a further client away with
 // (for which the descriptor of the iteration stands).
@@ -52,8 +53,8 @@ void warn_of_surprises(const Options& options, const net::Address& address) {
   int somaxconn = options.backlog;
   std::ifstream("/proc/sys/net/core/somaxconn") >> somaxconn;
   if (options.backlog > somaxconn) {
-    warn(fmt::format("--backlog: the kernel clamps {} to {} (net.core.somaxconn)",
-                     options.backlog, somaxconn));
+    warn(fmt::format("--backlog: the kernel clamps {} to {} (net.core.somaxconn)", options.backlog,
+                     somaxconn));
   }
   if (!address.is_loopback()) {
     warn(fmt::format("anyone who reaches {} can use this server: it has no access control",
@@ -62,7 +63,9 @@ void warn_of_surprises(const Options& options, const net::Address& address) {
 }
 
 void announce(const net::Address& address, net::Backend backend) {
-  fmt::print("listening on {} ({})\n", address.to_string(), net::name_of(backend));
+  const std::string line =
+      fmt::format("listening on {} ({})\n", address.to_string(), net::name_of(backend));
+  std::fputs(line.c_str(), stdout);  // who closed stdout does not want to know
   std::fflush(stdout);
 }
 
@@ -82,7 +85,7 @@ int serve(const Options& options) {
   return net::with_engine(backend, spin, [&](auto& io) {
     net::Fd listener = net::listen_on(options.address, options.backlog);
     const net::Address address = net::Address::of_socket(listener.get());
-    if (backend != net::Backend::kEpoll) fmt::print(stderr, "{}\n", io.description());
+    if (backend != net::Backend::kEpoll) std::fprintf(stderr, "%s\n", io.description().c_str());
     warn_of_surprises(options, address);
     io.watch(signals.fd());
     io.listen(std::move(listener));

@@ -27,26 +27,22 @@ std::string parse_host(std::string_view text) {
 
 void limits(cli::CommandLine& line, Options& options) {
   line.group("Limits");
-  line.option("--backlog", "N", "connections that may wait to be accepted (4096)",
-              [&](auto text) {
-                options.backlog = static_cast<int>(cli::parse_count(text, 1, 65535));
-              });
+  line.option("--backlog", "N", "connections that may wait to be accepted (4096)", [&](auto text) {
+    options.backlog = static_cast<int>(cli::parse_count(text, 1, 65535));
+  });
   line.option("--max-connections", "N",
               "close those beyond N at once (what the limit of open files allows)", [&](auto text) {
-                options.max_connections =
-                    static_cast<int>(cli::parse_count(text, 1, 10'000'000));
+                options.max_connections = static_cast<int>(cli::parse_count(text, 1, 10'000'000));
               });
   line.option("--idle-timeout", "off|TIME", "close connections that were silent this long (off)",
               [&](auto text) {
-                options.idle_timeout = text == "off"
-                                           ? net::kNever
-                                           : cli::parse_duration(text, net::kMillisecond,
-                                                                 7 * 24 * 3600 * kSecond);
+                options.idle_timeout = text == "off" ? net::kNever
+                                                     : cli::parse_duration(text, net::kMillisecond,
+                                                                           7 * 24 * 3600 * kSecond);
               });
-  line.option("--drain-timeout", "TIME", "how long a signalled end may take (10s)",
-              [&](auto text) {
-                options.drain_timeout = cli::parse_duration(text, 0, 3600 * kSecond);
-              });
+  line.option("--drain-timeout", "TIME", "how long a signalled end may take (10s)", [&](auto text) {
+    options.drain_timeout = cli::parse_duration(text, 0, 3600 * kSecond);
+  });
 }
 
 void engine(cli::CommandLine& line, Options& options) {
@@ -73,10 +69,9 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   line.group("Listening");
   line.option("--bind", "ADDRESS", "address to listen on (127.0.0.1)",
               [&](auto text) { host = parse_host(text); });
-  line.option("--port", "PORT", "port to listen on; 0 takes a free one and prints it (8888)",
-              [&](auto text) {
-                port = static_cast<std::uint16_t>(cli::parse_count(text, 0, 65535));
-              });
+  line.option(
+      "--port", "PORT", "port to listen on; 0 takes a free one and prints it (8888)",
+      [&](auto text) { port = static_cast<std::uint16_t>(cli::parse_count(text, 0, 65535)); });
   engine(line, options);
   limits(line, options);
   line.footer(kFooter);

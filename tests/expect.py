@@ -4,7 +4,7 @@ message that tells what was expected and what was seen."""
 import time
 from collections.abc import Callable
 
-PATIENCE = 30.0  # seconds without an answer after which a test gives up
+PATIENCE = 20.0  # seconds without an answer after which a test gives up
 
 Buffer = bytes | bytearray | memoryview
 

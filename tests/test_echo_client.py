@@ -97,6 +97,13 @@ def test_it_does_not_vouch_for_another_answer() -> None:
     assert ran.stdout.startswith("mes"), "it prints what came back"
 
 
+@pytest.mark.parametrize("fault", ["extra", "duplicate"])
+def test_it_does_not_vouch_for_more_than_the_answer(fault: str) -> None:
+    with lying_server(fault, size=len("message\n"), at=0, every=0) as server:
+        ran = run("echo-client", server.address, "message")
+    assert ran.status == 3 and one_line(ran.stderr), ran
+
+
 @pytest.mark.parametrize("fault", ["close", "close-inside", "close-on-accept"])
 def test_a_reply_that_ends_early(fault: str) -> None:
     with lying_server(fault, size=7, at=0, every=0) as server:

@@ -129,6 +129,21 @@ def test_the_kind_is_named_one_at_a_time(engine: str, fault: str, kinds: set[str
     caught_corrupt(run, server, *kinds, seen=seen(fault))
 
 
+@pytest.mark.parametrize("size", [16, 32])
+@pytest.mark.parametrize("fault", ["drop", "duplicate", "swap", "foreign", "garble"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_kind_of_small_messages(engine: str, fault: str, size: int) -> None:
+    with lying_server(fault, size=size, every=300) as server:
+        run = attack(server, engine, size, 16, "-c", 4, "-n", 1500)
+    caught_corrupt(run, server, KINDS[fault], seen=seen(fault))
+
+
+def test_foreign_across_threads() -> None:
+    with lying_server("foreign", every=300) as server:
+        run = attack(server, "epoll", 64, 1, "-c", 2, "-t", 2, "-n", 1000)
+    caught_corrupt(run, server, "foreign", seen=2)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("fault", ["truncate", "extra", "garble"])
 def test_the_place_of_the_fault_does_not_matter(fault: str, seed: int) -> None:
@@ -215,7 +230,8 @@ def test_the_run_ends_when_no_connection_is_left(engine: str, fault: str, kind: 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_closed_right_after_accept(engine: str) -> None:
     with lying_server("close-on-accept") as server:
-        run = attack(server, engine, 64, 1)
+        # So many that some hear of both at once, of the connection and of its end.
+        run = attack(server, engine, 64, 1, "-c", 40, "-n", 1000)
     caught(run, server, {"closed_by_peer"}, {"connections_lost", "no_samples"})
     assert run.result["totals"]["messages"] == 0
     assert run.result["latency_ns"]["p50"] is None

@@ -188,7 +188,7 @@ def server() -> Iterator[Server]:
 
 # Fast enough for a p99 in each interval.
 LOAD = ["--warmup=0", "--interval=100ms", "-c", 2, "-p", 16]
-ONE_SECOND = [*LOAD, "-d", "1s"]
+A_WHILE = [*LOAD, "-d", "600ms"]
 
 BAR = r"[█▉▊▋▌▍▎▏▁-▇░▒▓━╸╺─■□#=>.·\-]{5,}"
 
@@ -198,7 +198,7 @@ def live_lines(screen: Screen) -> list[str]:
 
 
 def elapsed(line: str) -> float:
-    found = re.search(r"(\d+(?:\.\d+)?) ?s? ?(?:/|of) ?1(?:\.0+)? ?s", line)
+    found = re.search(r"(\d+(?:\.\d+)?) ?s? ?(?:/|of) ?0\.60* ?s", line)
     assert found, f"elapsed of total is not in {line!r}"
     return float(found[1])
 
@@ -211,16 +211,16 @@ def errors(line: str) -> int:
 
 def test_the_live_line(server: Server) -> None:
     with terminal() as screen:
-        process = run_on(screen, server.address, *ONE_SECOND, stdout=subprocess.DEVNULL)
+        process = run_on(screen, server.address, *A_WHILE, stdout=subprocess.DEVNULL)
         assert process.returncode == 0
         lines = live_lines(screen.screen)
-        assert len(lines) >= 4, screen.screen.drawn
+        assert len(lines) >= 3, screen.screen.drawn
         for line in lines:
             assert re.search(r"\d[\d.,]* ?[kM]? ?(messages|msg)?/s", line), line
             assert re.search(r"p50\D*\d", line) and re.search(r"p99\D*\d", line), line
             assert errors(line) == 0
         times = [elapsed(line) for line in lines]
-        assert times == sorted(times) and times[0] < times[-1] <= 1.1
+        assert times == sorted(times) and times[0] < times[-1] <= 0.7
         bars = [bar for line in lines for bar in re.findall(BAR, line)]
         assert len({len(bar) for bar in bars}) == 1, "the bar changes its length"
         assert bars[0] != bars[-1], "the bar does not grow"
@@ -228,14 +228,14 @@ def test_the_live_line(server: Server) -> None:
 
 def test_the_terminal_is_left_clean(server: Server) -> None:
     with terminal() as screen:
-        run_on(screen, server.address, *ONE_SECOND, stdout=subprocess.DEVNULL)
+        run_on(screen, server.address, *A_WHILE, stdout=subprocess.DEVNULL)
         assert live_lines(screen.screen)
         assert screen.screen.lines() == [] and screen.is_clean()
 
 
 def test_the_summary_takes_its_place(server: Server) -> None:
     with terminal() as screen:
-        run_on(screen, server.address, *ONE_SECOND)
+        run_on(screen, server.address, *A_WHILE)
         left = screen.screen.lines()
         assert live_lines(screen.screen) and screen.is_clean()
         assert any("p50" in line for line in left)
@@ -244,7 +244,7 @@ def test_the_summary_takes_its_place(server: Server) -> None:
 
 def test_errors_are_counted_as_they_come() -> None:
     with lying_server("flip", every=10_000) as liar, terminal() as screen:
-        process = run_on(screen, liar.address, *ONE_SECOND, stdout=subprocess.DEVNULL)
+        process = run_on(screen, liar.address, *A_WHILE, stdout=subprocess.DEVNULL)
         assert process.returncode == 3
         shown = [errors(line) for line in live_lines(screen.screen)]
         assert shown == sorted(shown) and shown[-1] > 0, screen.screen.drawn
@@ -261,7 +261,7 @@ def test_a_narrow_terminal_is_not_overrun(server: Server, columns: int) -> None:
 
 def test_no_color(server: Server) -> None:
     with terminal() as screen:
-        run_on(screen, server.address, *ONE_SECOND, NO_COLOR="1")
+        run_on(screen, server.address, *A_WHILE, NO_COLOR="1")
         assert live_lines(screen.screen) and not screen.screen.coloured
 
 
@@ -294,16 +294,16 @@ def test_an_error_stands_alone() -> None:
 
 
 def test_without_a_terminal_there_is_no_live_line(server: Server) -> None:
-    run = loadgen(server.address, *ONE_SECOND)
+    run = loadgen(server.address, *A_WHILE)
     assert run.status == 0
     assert "\r" not in run.stderr and "\x1b" not in run.stderr
-    assert not re.search(r"/ ?1(\.0+)? ?s", run.stderr)
+    assert not re.search(BAR, run.stderr)
 
 
 def test_json_on_stdout_beside_a_live_line(server: Server) -> None:
     with terminal() as screen:
         reader, writer = os.pipe()
-        run_on(screen, server.address, *ONE_SECOND, "--json=-", stdout=writer)
+        run_on(screen, server.address, *A_WHILE, "--json=-", stdout=writer)
         os.close(writer)
         with os.fdopen(reader) as pipe:
             check_result(pipe.read())

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from conversation import (ask, conversations, converse, distinct_data, exchange, greedy_peers,
-                          random_bytes, receive)
+from conversation import (ask, conversations, converse, distinct_data, exchange, expect_end,
+                          greedy_peers, random_bytes, receive)
 from expect import expect_same
 from server_process import Backend, EchoServer, RunProgram, StartServer, scaled
 
@@ -103,20 +103,18 @@ def test_greedy_peers_do_not_keep_the_last_buffer(start_server: StartServer) -> 
 
 @pytest.mark.only_io_uring
 @pytest.mark.every_rung
-def test_silent_peers_do_not_keep_the_others_from_the_buffers(start_server: StartServer) -> None:
-    """Who waits for a buffer has its turn even when those before it have nothing to receive."""
+def test_who_waits_for_a_buffer_has_its_turn(start_server: StartServer) -> None:
+    """Also behind others who wait and have nothing to receive: no completion of theirs will ever
+    wake the server to look who comes next."""
     server = start_server(extra_environment={"ECHOBENCH_URING_BUFFERS": "8"})
+    server.pause()
+    first = conversations(server.connect_many(20), 200 * KIB)
     silent = server.connect_many(100)
-    peers = conversations(server.connect_many(20), 30 * KIB)
-    for connection in silent:
-        ask(connection)
-    for _ in range(20):
-        server.pause()
-        for peer in peers:
-            peer.sent = peer.received = 0
-            peer.push()
-        server.go_on()
-        converse(peers)
+    last = conversations(server.connect_many(20), 200 * KIB)
+    for peer in first + last:
+        peer.push()
+    server.go_on()
+    converse(first + last)
     for connection in silent:
         ask(connection)
 
@@ -124,18 +122,25 @@ def test_silent_peers_do_not_keep_the_others_from_the_buffers(start_server: Star
 @pytest.mark.only_io_uring
 @pytest.mark.every_rung
 def test_completion_queue_of_eight_loses_nothing(start_server: StartServer) -> None:
+    """A burst of connections, and then of messages and of ends on all of them."""
     server = start_server(extra_environment={"ECHOBENCH_URING_CQ": "8"})
     at_rest = server.fds()
-    for _ in range(scaled(2000) // 400):
+    count = 400
+    for _ in range(scaled(2000) // count):
+        data = distinct_data(count, 64)
         server.pause()
-        connections = server.connect_many(400)
-        messages = distinct_data(len(connections), 64)
-        for connection, message in zip(connections, messages):
+        connections = server.connect_many(count)
+        server.go_on()
+        for connection in connections:
+            ask(connection)
+        server.pause()
+        for connection, message in zip(connections, data):
             connection.sendall(message)
             connection.shutdown(socket.SHUT_WR)
         server.go_on()
-        for number, (connection, message) in enumerate(zip(connections, messages)):
+        for number, (connection, message) in enumerate(zip(connections, data)):
             expect_same(receive(connection, 64), message, f"connection {number}")
+            expect_end(connection)
             connection.close()
     server.await_fds(at_rest)
     assert server.counters()["overflows"] > 0, "expected the completion queue to overflow"

@@ -58,7 +58,9 @@ def test_progress_is_silent_where_there_is_no_terminal() -> None:
     assert stream.getvalue() == ""
 
 
-def slice_of(subject: str, rates: list[float], **more: object) -> list[Slice]:
+def slice_of(
+    subject: str, rates: list[float], client_exit: int = 0, **more: object
+) -> list[Slice]:
     return [
         Slice(
             subject=subject,
@@ -66,7 +68,7 @@ def slice_of(subject: str, rates: list[float], **more: object) -> list[Slice]:
             server_command=[],
             client_command=[],
             server_exit=0,
-            client_exit=3 if more.get("status") == "invalid" else 0,
+            client_exit=client_exit,
             server_stderr="",
             client_stderr="",
             result=result(each, **more),  # type: ignore[arg-type]
@@ -112,7 +114,11 @@ def test_the_judgement_counts_every_slice_and_reason() -> None:
         "5 slices: 3 valid, 2 questionable, 0 invalid",
         "  questionable io_uring steal, 2 x: because of steal",
     ]
-    slices += slice_of("epoll", [100e3], status="invalid", code="corrupt")
-    text, holds = comparison.judgement(slices)
+
+
+def test_either_word_of_the_load_generator_makes_a_slice_invalid() -> None:
+    invalid = slice_of("epoll", [100e3], status="invalid", code="corrupt")
+    text, holds = comparison.judgement(slice_of("epoll", [100e3]) + invalid)
     assert not holds
     assert "invalid epoll corrupt, 1 x: because of corrupt" in text
+    assert not comparison.judgement(slice_of("epoll", [100e3], client_exit=3))[1]

@@ -1,0 +1,195 @@
+// The floor: the system calls that an echo cannot do without, and nothing else. No event loop, no
+// readiness notification, no table of connections: both ends take the connections in turn, for the
+// next message is known to be there, or to come.
+//
+// What it is: the cost of the kernel's TCP over the loopback, as send(2) and recv(2) show it. What
+// an engine takes longer is its own cost: its user space, and how it learns what is ready.
+//
+// What it is not: a server, since it must know the order in which messages come. Nor a lower bound
+// for every design: io_uring makes the same sends and receives without a system call for each, and
+// may go below it. And on two cores the blocking variant pays for a sleep wherever one end is faster
+// than the other; the spinning one never sleeps, it spends system calls on looking again.
+#include <benchmark/benchmark.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <span>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "bench/exchange.h"
+#include "net/address.h"
+#include "net/busy_poll.h"
+#include "net/clock.h"
+#include "net/engine.h"
+#include "net/fd.h"
+#include "net/socket.h"
+
+namespace bench {
+namespace {
+
+enum class Waiting { kBlocking, kSpinning };
+
+[[noreturn]] void fail(const char* call) {
+  throw std::system_error(errno, std::generic_category(), call);
+}
+
+/// The two ends of a connection. A byte that gets lost ends in EAGAIN, not in a hang.
+struct Pair {
+  net::Fd client;
+  net::Fd server;
+};
+
+void limit_waiting(int fd) {
+  const timeval limit{.tv_sec = 10, .tv_usec = 0};
+  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    if (::setsockopt(fd, SOL_SOCKET, option, &limit, sizeof limit) != 0) fail("setsockopt");
+  }
+}
+
+std::vector<Pair> connect_pairs(std::size_t count) {
+  const net::Fd listener = net::listen_on(any_loopback_port(), 128);
+  const net::Address address = net::Address::of_socket(listener.get());
+  std::vector<Pair> pairs(count);
+  for (Pair& pair : pairs) {
+    pair.client = net::socket_for(address, net::Mode::kBlocking);
+    if (!pair.client) fail("socket");
+    if (::connect(pair.client.get(), address.data(), address.size()) != 0) fail("connect");
+    pair.server = net::Fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!pair.server) fail("accept4");
+    limit_waiting(pair.client.get());
+    limit_waiting(pair.server.get());
+  }
+  return pairs;
+}
+
+void send_all(const net::Fd& fd, net::Bytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0) fail("send");
+    bytes = bytes.subspan(static_cast<std::size_t>(sent));
+  }
+}
+
+template <Waiting kWaiting>
+net::Bytes receive(const net::Fd& fd, std::span<std::byte> buffer) {
+  constexpr int kFlags = kWaiting == Waiting::kSpinning ? MSG_DONTWAIT : 0;
+  for (;;) {
+    const ssize_t got = ::recv(fd.get(), buffer.data(), buffer.size(), kFlags);
+    if (got >= 0) return buffer.first(static_cast<std::size_t>(got));
+    if (kWaiting == Waiting::kBlocking || errno != EAGAIN) fail("recv");
+  }
+}
+
+/// The server's turn: all of the next message, sent back as it comes; false when none comes.
+template <Waiting kWaiting>
+bool echo(const net::Fd& fd, std::span<std::byte> buffer) {
+  for (std::size_t left = buffer.size(); left > 0;) {
+    const net::Bytes bytes = receive<kWaiting>(fd, buffer.first(left));
+    if (bytes.empty()) return false;
+    send_all(fd, bytes);
+    left -= bytes.size();
+  }
+  return true;
+}
+
+/// The client's turn, and then it sends the next one.
+template <Waiting kWaiting>
+void await_reply(const net::Fd& fd, std::span<std::byte> buffer) {
+  for (std::size_t left = buffer.size(); left > 0;) {
+    const net::Bytes bytes = receive<kWaiting>(fd, buffer.first(left));
+    if (bytes.empty()) throw std::runtime_error("the connection ended before the reply");
+    left -= bytes.size();
+  }
+}
+
+// ---- one core: both ends in one thread, which never waits
+
+/// `compute()` stands for what a server might do with a message; it returns how long it took.
+template <class Compute>
+net::Nanos exchange_on_one_core(benchmark::State& state, Compute compute) {
+  const OnCpu cpu = OnCpu::of_client();
+  const Shape shape = Shape::of(state);
+  const std::vector<Pair> pairs = connect_pairs(shape.connections);
+  const std::vector<std::byte> message(shape.bytes);
+  std::vector<std::byte> buffer(shape.bytes);
+  net::Nanos computed = 0;
+  for (const Pair& pair : pairs) send_all(pair.client, message);
+  const CpuSplit split;
+  while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(shape.connections))) {
+    for (const Pair& pair : pairs) {
+      computed += compute();
+      echo<Waiting::kBlocking>(pair.server, buffer);
+    }
+    for (const Pair& pair : pairs) {
+      await_reply<Waiting::kBlocking>(pair.client, buffer);
+      send_all(pair.client, message);
+    }
+  }
+  split.report(state);
+  return computed;
+}
+
+void floor_one_core(benchmark::State& state) {
+  exchange_on_one_core(state, [] { return net::Nanos{0}; });
+}
+BENCHMARK(floor_one_core)->Name("floor/one_core")->Apply(one_core);
+
+// A server that computes for a microsecond, in user space: by so much must user_ns be above that of
+// floor/one_core, or the split of the CPU time cannot be trusted here.
+void floor_one_core_computing(benchmark::State& state) {
+  const net::Nanos computed = exchange_on_one_core(state, [] {
+    const net::Nanos begin = net::now();
+    net::Nanos end = begin;
+    while (end < begin + net::kMicrosecond) end = net::now();
+    return end - begin;
+  });
+  state.counters["computed_ns"] = {static_cast<double>(computed),
+                                   benchmark::Counter::kAvgIterations};
+}
+BENCHMARK(floor_one_core_computing)
+    ->Name("floor/one_core_computing")
+    ->ArgNames({"bytes", "connections"})
+    ->Args({64, 500});
+
+// ---- two cores: the server in a thread of its own
+
+template <Waiting kWaiting>
+void serve(const std::vector<Pair>& pairs, std::size_t message_size) {
+  const OnCpu cpu = OnCpu::of_server();
+  std::vector<std::byte> buffer(message_size);
+  for (;;) {
+    for (const Pair& pair : pairs) {
+      if (!echo<kWaiting>(pair.server, buffer)) return;
+    }
+  }
+}
+
+template <Waiting kWaiting>
+void floor_two_cores(benchmark::State& state) {
+  if (net::usable_cpus() < 2) return state.SkipWithError("needs two CPUs");
+  const Shape shape = Shape::of(state);
+  const std::vector<Pair> pairs = connect_pairs(shape.connections);
+  const std::vector<std::byte> message(shape.bytes);
+  std::vector<std::byte> buffer(shape.bytes);
+  const std::jthread server(serve<kWaiting>, std::cref(pairs), shape.bytes);
+  const OnCpu cpu = OnCpu::of_client();
+  for (const Pair& pair : pairs) send_all(pair.client, message);
+  while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(shape.connections))) {
+    for (const Pair& pair : pairs) {
+      await_reply<kWaiting>(pair.client, buffer);
+      send_all(pair.client, message);
+    }
+  }
+  // The server waits for each connection in its turn, so all are answered before they end.
+  for (const Pair& pair : pairs) await_reply<kWaiting>(pair.client, buffer);
+  for (const Pair& pair : pairs) ::shutdown(pair.client.get(), SHUT_WR);
+}
+BENCHMARK(floor_two_cores<Waiting::kBlocking>)->Name("floor_blocking/two_cores")->Apply(two_cores);
+BENCHMARK(floor_two_cores<Waiting::kSpinning>)->Name("floor_spinning/two_cores")->Apply(two_cores);
+
+}  // namespace
+}  // namespace bench

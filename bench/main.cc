@@ -1,0 +1,56 @@
+// What all benchmarks begin with: descriptors enough for 500 connections with both their ends in
+// one process, and the machine and the build in the context block of the JSON.
+#include <benchmark/benchmark.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/exit_code.h"
+#include "loadgen/context.h"
+#include "net/backend.h"
+
+namespace bench {
+namespace {
+
+void raise_open_files() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+// Google Benchmark's context is flat and of strings; it counts CPUs and takes the load average
+// itself.
+void add_context() {
+  const nlohmann::ordered_json context = loadgen::collect_context();
+  for (const char* key : {"kernel", "cpu_model", "hypervisor", "governor", "mitigations",
+                          "compiler", "build_type", "compiler_flags"}) {
+    const auto found = context.find(key);
+    if (found != context.end() && found->is_string()) {
+      benchmark::AddCustomContext(key, found->get<std::string>());
+    }
+  }
+  benchmark::AddCustomContext("liburing", std::string(net::liburing_version()));
+}
+
+}  // namespace
+}  // namespace bench
+
+// A benchmark that cannot go on throws, and so fails the program, as a test would.
+int main(int argc, char** argv) {
+  try {
+    bench::raise_open_files();
+    bench::add_context();
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return cli::kUsage;
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
+    return cli::kFailed;
+  }
+}
