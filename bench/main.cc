@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cli/exit_code.h"
+#include "cli/version.h"
 #include "loadgen/context.h"
 #include "net/backend.h"
 
@@ -34,6 +35,7 @@ void add_context() {
     }
   }
   benchmark::AddCustomContext("liburing", std::string(net::liburing_version()));
+  benchmark::AddCustomContext("git", std::string(cli::git_revision()));
 }
 
 }  // namespace

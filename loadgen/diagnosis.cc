@@ -22,12 +22,13 @@ class Examination {
     return !wrong_.final && evidence_.size() < kEvidence && evidence_.size() < wrong_.owed;
   }
 
-  // A flip leaves what follows in step.
+  // A flip spoils little of its message, and leaves what follows in step.
   bool in_step() const {
-    const net::Bytes expected = payload_.at(wrong_.expected_at, evidence_.size());
-    std::size_t wrong = 0;
-    for (std::size_t i = 0; i < evidence_.size(); ++i) wrong += evidence_[i] != expected[i];
-    return wrong == 1 || wrong * 4 <= evidence_.size();
+    const std::size_t rest = payload_.message_size() - wrong_.offset_in_message;
+    const std::size_t here = std::min(rest, evidence_.size());
+    const std::size_t wrong = mismatches(0, here);
+    const bool message_stands = wrong == 1 || wrong * 4 <= here;
+    return message_stands && mismatches(here, evidence_.size()) * 4 <= evidence_.size() - here;
   }
 
   // Too few bytes to tell where they are from, and no more came: some are missing at any rate.
@@ -80,6 +81,15 @@ class Examination {
   }
 
  private:
+  std::size_t mismatches(std::size_t from, std::size_t to) const {
+    const net::Bytes expected = payload_.at(wrong_.expected_at, evidence_.size());
+    std::size_t wrong = 0;
+    for (std::size_t i = from; i < to; ++i) {
+      if (evidence_[i] != expected[i]) ++wrong;
+    }
+    return wrong;
+  }
+
   const Payload& payload_;
   const WrongBytes& wrong_;
   net::Bytes evidence_;

@@ -57,29 +57,34 @@ void print(std::string_view bytes) {
   }
 }
 
-// Sends the line and receives until its newline is back. Both at once: the server echoes while a
-// long line is still being sent, and would stop reading if nobody took its echo.
+void send_some(int fd, std::string_view& rest) {
+  const ssize_t sent = ::send(fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0 && errno != EAGAIN) fail("cannot send");
+  rest.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
+}
+
+void receive_some(int fd, std::string& reply) {
+  std::array<char, 64 * 1024> buffer;
+  const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
+  if (got < 0) fail("cannot receive");
+  if (got == 0) {
+    print(reply);
+    throw WrongReply("the server closed the connection before its reply was complete");
+  }
+  reply.append(buffer.data(), static_cast<std::size_t>(got));
+}
+
+// Sends the line and receives until a newline is back. Both at once: the server echoes while a long
+// line is still being sent, and would stop reading if nobody took its echo.
 std::string round_trip(int fd, std::string_view line) {
   std::string reply;
-  std::array<char, 64 * 1024> buffer;
-  while (reply.empty() || reply.back() != '\n') {
+  for (std::size_t searched = 0; reply.find('\n', searched) == std::string::npos;) {
+    searched = reply.size();
     pollfd ready{.fd = fd, .events = POLLIN, .revents = 0};
     if (!line.empty()) ready.events |= POLLOUT;
     if (::poll(&ready, 1, -1) < 0) fail("cannot wait for the server");
-    if ((ready.revents & POLLOUT) != 0) {
-      const ssize_t sent = ::send(fd, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (sent < 0 && errno != EAGAIN) fail("cannot send");
-      line.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
-    }
-    if ((ready.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-      const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
-      if (got < 0) fail("cannot receive");
-      if (got == 0) {
-        print(reply);
-        throw WrongReply("the server closed the connection before its reply was complete");
-      }
-      reply.append(buffer.data(), static_cast<std::size_t>(got));
-    }
+    if ((ready.revents & POLLOUT) != 0) send_some(fd, line);
+    if ((ready.revents & (POLLIN | POLLHUP | POLLERR)) != 0) receive_some(fd, reply);
   }
   return reply;
 }
@@ -92,6 +97,7 @@ void talk(int fd, std::string message) {
   if (!reply.starts_with(std::string_view(message).substr(0, message.size() - 1))) {
     throw WrongReply("the reply is not what was sent");
   }
+  if (reply.find('\n') + 1 != reply.size()) throw WrongReply("more came back than one reply");
 }
 
 bool is_address(std::string_view argument) {

@@ -125,31 +125,31 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
   context["liburing"] = liburing.empty() ? Json() : Json(liburing);
   context["io_uring_flags"] =
       result.backend == net::Backend::kUring ? Json(result.uring_features) : Json();
+  const Json git = cli::git_revision() == "unknown" ? Json() : Json(cli::git_revision());
   const double rate = result.messages_per_second();
   const std::string histogram = encode_v2_compressed_base64(result.tally.latency);
-  return {
-      {"schema_version", 1},
-      {"tool", {{"name", "loadgen"}, {"version", cli::version()}, {"git", cli::git_revision()}}},
-      {"started_at",
-       fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                   fmt::gmtime(std::chrono::system_clock::to_time_t(result.started_at)))},
-      {"aborted", result.signal != 0},
-      {"context", std::move(context)},
-      {"config", config(result)},
-      {"totals", totals(result)},
-      {"throughput",
-       {{"messages_per_s", rate},
-        {"bytes_per_s", rate * static_cast<double>(result.options.message_size)}}},
-      // A closed loop sends when the connection is free: the intended time is the actual one.
-      {"latency_ns", distribution(result.tally.latency)},
-      {"service_ns", distribution(result.tally.latency)},
-      {"send_lag_ns", nullptr},
-      {"stamp_error_ns", stamp_error(result.tally.stamp_error)},
-      {"histograms", {{"latency", histogram}, {"service", histogram}}},
-      {"intervals", intervals(result.intervals)},
-      {"cpu", cpu(result)},
-      {"tcp", {{"retransmits", result.tally.retransmits}}},
-      {"verdict", verdict_json(verdict)}};
+  return {{"schema_version", 1},
+          {"tool", {{"name", "loadgen"}, {"version", cli::version()}, {"git", git}}},
+          {"started_at",
+           fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                       fmt::gmtime(std::chrono::system_clock::to_time_t(result.started_at)))},
+          {"aborted", result.signal != 0},
+          {"context", std::move(context)},
+          {"config", config(result)},
+          {"totals", totals(result)},
+          {"throughput",
+           {{"messages_per_s", rate},
+            {"bytes_per_s", rate * static_cast<double>(result.options.message_size)}}},
+          // A closed loop sends when the connection is free: the intended time is the actual one.
+          {"latency_ns", distribution(result.tally.latency)},
+          {"service_ns", distribution(result.tally.latency)},
+          {"send_lag_ns", nullptr},
+          {"stamp_error_ns", stamp_error(result.tally.stamp_error)},
+          {"histograms", {{"latency", histogram}, {"service", histogram}}},
+          {"intervals", intervals(result.intervals)},
+          {"cpu", cpu(result)},
+          {"tcp", {{"retransmits", result.tally.retransmits}}},
+          {"verdict", verdict_json(verdict)}};
 }
 
 }  // namespace loadgen

@@ -268,7 +268,14 @@ void Worker<IO>::end_phase(IO& io) {
   tally_.ended = cut_short ? std::min(last_reply_, phase_.end) : phase_.end;
   if (phase_.begin != net::kNever) tally_.ended = std::max(tally_.ended, phase_.begin);
   for (Connection& c : connections_) {
-    if (c.state == State::kOpen && c.outstanding > 0) lose(io, c, error_kind(ETIMEDOUT));
+    if (c.state != State::kOpen) continue;
+    if (c.outstanding > 0) {
+      lose(io, c, error_kind(ETIMEDOUT));
+    } else if (io.unread(c.id) > 0) {
+      ++tally_.corrupt;
+      count_error(std::string(name_of(Fault::kExtra)));
+      lose(io, c, "");
+    }
   }
   if (interval_end_ == net::kNever) return;
   if (tally_.ended >= interval_end_) roll_intervals(tally_.ended);

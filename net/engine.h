@@ -18,8 +18,8 @@
 //
 // Who owns the bytes: those of on_recv are the engine's, until on_recv returns. A send() of them
 // made in on_recv takes them along without a copy; what the kernel can't take at once, the engine
-// keeps on the side (at most 64 KiB a connection). All other bytes given to send() stay the
-// caller's and must not change until on_sent or on_close.
+// keeps on the side (64 KiB a connection, but see net/uring_engine.h). All other bytes given to
+// send() stay the caller's and must not change until on_sent or on_close.
 #pragma once
 
 #include <concepts>
@@ -75,10 +75,10 @@ concept Handler = requires(H h, IO& io, ConnId c, Bytes bytes, int error) {
 /// `static constexpr bool kSentOnlyAsksForMore = true`. An engine may then put on_sent off until it
 /// can matter: it need not wake up for it.
 template <class H>
-inline constexpr bool sent_only_asks_for_more = false;
+inline constexpr bool kSentCanWait = false;
 template <class H>
 requires requires { H::kSentOnlyAsksForMore; }
-inline constexpr bool sent_only_asks_for_more<H> = H::kSentOnlyAsksForMore;
+inline constexpr bool kSentCanWait<H> = H::kSentOnlyAsksForMore;
 
 template <class IO>
 concept Engine = requires(IO io, const IO& cio, Fd fd, const Address& addr, ConnId c, Bytes bytes,

@@ -213,7 +213,10 @@ void EpollEngine::enqueue(ConnId id, Conn& conn) {
 void EpollEngine::arrived(ConnId id, std::uint32_t events) {
   Conn* conn = table_.find(id);
   if (conn == nullptr || conn->closing) return;
-  if (conn->connecting) return connected(id, *conn);
+  if (conn->connecting) {
+    connected(id, *conn);
+    if (conn->closing) return;  // else the same edge may tell of bytes, or of FIN, too
+  }
   constexpr std::uint32_t kBehindTheData = EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR;
   if ((events & (EPOLLIN | kBehindTheData)) != 0) conn->readable = true;
   if ((events & kBehindTheData) != 0) conn->short_read_lies = true;

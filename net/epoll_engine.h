@@ -179,8 +179,7 @@ void EpollEngine::receive(H& handler, ConnId id, Conn& conn) {
     conn.wants_recv = false;
     handler.on_recv(*this, id, Bytes(buffer_.get(), size));
   } else if (got == 0) {
-    conn.readable = false;
-    conn.wants_recv = false;
+    conn.wants_recv = false;  // stays readable: FIN is told again to who asks again
     handler.on_recv(*this, id, Bytes());
   } else if (errno == EAGAIN) {
     conn.readable = false;

@@ -12,7 +12,7 @@ class Signals {
  public:
   /// Blocks the signals in this thread and in those it starts from now on, and SIGPIPE's default,
   /// death, is turned off. Throws std::system_error.
-  explicit Signals(std::initializer_list<int> signals);
+  Signals(std::initializer_list<int> signals);
 
   int fd() const { return fd_.get(); }
 

@@ -109,11 +109,9 @@ ConnId UringEngine::connect(const Address& address) {
 void UringEngine::connected(ConnId id, int result) {
   Conn& conn = table_[id.slot];
   --conn.pending;
-  if (result == 0) {
-    conn.opened = true;
-  } else {
-    fail(id, conn, -result);
-  }
+  if (conn.closing) return;
+  if (result != 0) return fail(id, conn, -result);
+  conn.opened = true;
 }
 
 void UringEngine::watch(int fd) {
@@ -196,19 +194,19 @@ std::size_t UringEngine::unread(ConnId id) const {
 // ---- receiving
 
 void UringEngine::arm_recv(ConnId id, Conn& conn) {
-  const bool multishot = features_.multishot_recv && !conn.bulk;
-  const Op op = multishot ? Op::kRecvMany : Op::kRecvOne;
-  io_uring_sqe* sqe = request(op, id);
+  const bool multishot = conn.flow == Flow::kSmall && features_.multishot_recv;
+  const bool bulk = conn.flow == Flow::kBulk;
+  io_uring_sqe* sqe =
+      request(multishot ? Op::kRecvMany : (bulk ? Op::kRecvLarge : Op::kRecvSmall), id);
   if (multishot) {
     io_uring_prep_recv_multishot(sqe, conn.fd, nullptr, 0, 0);
-    sqe->buf_group = small_.group();
   } else {
-    io_uring_prep_recv(sqe, conn.fd, nullptr, kLargeBuffer, 0);
-    sqe->buf_group = large_.group();
+    io_uring_prep_recv(sqe, conn.fd, nullptr, bulk ? kLargeBuffer : kSmallBuffer, 0);
   }
-  // In the middle of a large message more has come already; else nothing has, most likely.
-  if (!conn.bulk) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
   sqe->flags |= IOSQE_BUFFER_SELECT;
+  sqe->buf_group = bulk ? large_.group() : small_.group();
+  // In the middle of a large message more has come already; else nothing has, most likely.
+  if (!bulk) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
   conn.arm = multishot ? Arm::kMultishot : Arm::kOneShot;
   ++conn.pending;
 }
@@ -222,17 +220,14 @@ void UringEngine::cancel_multishot(ConnId id, Conn& conn) {
 }
 
 // A full small buffer says that messages are larger than that; a row of small receives says that
-// they no longer are.
+// they are not, or no longer.
 void UringEngine::note_size(ConnId id, Conn& conn, std::size_t size) {
-  if (!conn.bulk) {
-    if (size < kSmallBuffer) return;
-    conn.bulk = true;
+  if (size >= kSmallBuffer) {
+    conn.flow = Flow::kBulk;
     conn.small_in_a_row = 0;
     cancel_multishot(id, conn);
-  } else if (size >= kSmallBuffer) {
-    conn.small_in_a_row = 0;
-  } else if (++conn.small_in_a_row >= kSmallStreak) {
-    conn.bulk = false;
+  } else if (conn.flow != Flow::kSmall && ++conn.small_in_a_row >= kSmallStreak) {
+    conn.flow = Flow::kSmall;
   }
 }
 

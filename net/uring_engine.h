@@ -3,18 +3,21 @@
 // One io_uring_enter a batch: it hands over what the handler asked for during the last batch and
 // fetches what has completed since.
 //
-//   Receiving  A multishot receive per connection posts a completion per arrival, into one of a few
-//              small buffers that all connections share. A connection that fills them (2 KiB) goes
-//              over to one-shot receives into large ones (64 KiB), armed only when the handler
-//              asks.
+//   Receiving  Into buffers that all connections share: the kernel takes one when bytes are there,
+//              so who waits holds none. A connection that has sent nothing but small messages (less
+//              than 2 KiB) for a while has a multishot receive: armed once, it posts a completion
+//              per arrival. It can't be trusted with more: asked or not, it goes on as long as
+//              there are bytes, 33 buffers a pass. So all others have one-shot receives, armed only
+//              when the handler asks, into small buffers or, for bulk, into large ones (64 KiB).
 //   Sending    Tried at once and silently: a send that goes posts nothing, so it neither wakes the
 //              loop nor costs a completion. The next enter's completions tell which ones did not
 //              go (uring_features.h); all the others are then settled. What did not go gives its
 //              shared buffer back and waits for room. At most one send of a connection is in
 //              flight, for two could reorder.
-//   Pressure   What arrives before the handler asks is set aside in the connection's inbox and the
-//              shared buffer goes back at once; a multishot receive that keeps bringing is
-//              cancelled. So a peer that does not read holds none of the buffers others need.
+//   Pressure   A peer that does not read holds none of the buffers others need. What a multishot
+//              receive brings before the handler asks is set aside in the connection's inbox, the
+//              buffers go back at once, and a receive that keeps bringing is cancelled: where small
+//              messages turn into a flood, that is a pass or two (66 KiB each) before it ends.
 //   Starving   A receive that found no buffer has ended; its connection waits in starved_ and is
 //              armed again, in turn, when a buffer has come back.
 //   Closing    close(2) does not cancel what is in flight, so the descriptor, the slot and the
@@ -81,8 +84,18 @@ class UringEngine {
   static constexpr Nanos kAcceptPause = 100 * kMillisecond;
 
   // What a completion is about; with the connection it makes up the user_data.
-  enum class Op : std::uint8_t { kIgnored, kAccept, kWatch, kConnect, kSend, kRecvMany, kRecvOne };
+  enum class Op : std::uint8_t {
+    kIgnored,
+    kAccept,
+    kWatch,
+    kConnect,
+    kSend,
+    kRecvMany,
+    kRecvSmall,
+    kRecvLarge
+  };
   enum class Arm : std::uint8_t { kNone, kMultishot, kOneShot };
+  enum class Flow : std::uint8_t { kUnknown, kSmall, kBulk };
   using Inbox = std::vector<std::byte>;
 
   struct Conn {
@@ -91,12 +104,12 @@ class UringEngine {
     int error = 0;
     std::uint16_t pending = 0;  // requests whose last completion has not come
     Arm arm = Arm::kNone;
+    Flow flow = Flow::kUnknown;
     std::uint8_t small_in_a_row = 0;
     bool cancelling : 1 = false;
     bool opened : 1 = false;  // on_open is due
     bool wants_recv : 1 = false;
-    bool eof : 1 = false;   // FIN came; on_recv tells it once the inbox is empty
-    bool bulk : 1 = false;  // one-shot receives into large buffers
+    bool eof : 1 = false;  // FIN came; on_recv tells it once the inbox is empty
     bool starved : 1 = false;
     bool trying : 1 = false;  // the send in flight does not wait for room
     bool silent : 1 = false;  // and posts no completion if it goes; not settled yet
@@ -215,7 +228,7 @@ class UringEngine {
 template <class H>
 requires Handler<H, UringEngine>
 void UringEngine::poll(H& handler, Nanos deadline) {
-  const unsigned count = enter(deadline, sent_only_asks_for_more<H>);
+  const unsigned count = enter(deadline, kSentCanWait<H>);
   // First the sends that went wrong, for they decide which of the silent ones went well; a kernel
   // posts them before the receives of the same enter in any case.
   for (unsigned i = 0; i < count; ++i) {
@@ -265,8 +278,9 @@ void UringEngine::dispatch(H& handler, const io_uring_cqe& cqe) {
   const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;
   switch (op_of(cqe.user_data)) {
     case Op::kRecvMany:
+    case Op::kRecvSmall:
       return received(handler, id, cqe, small_);
-    case Op::kRecvOne:
+    case Op::kRecvLarge:
       return received(handler, id, cqe, large_);
     case Op::kAccept:
       return serve(handler, accepted(cqe.res, more));

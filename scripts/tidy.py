@@ -14,7 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,10 +113,24 @@ class Cache:
         return self._directory / f"{name}.json"
 
 
-def check(source: Source, build: Path, cache: Cache) -> str | None:
+def write_database(sources: Sequence[Source]) -> None:
+    """A compilation database with each file once: clang-tidy takes a file that several targets
+    compile as often as it finds it."""
+    entries = [
+        {
+            "directory": str(source.directory),
+            "file": str(source.path),
+            "arguments": source.arguments,
+        }
+        for source in sources
+    ]
+    (CACHE / "compile_commands.json").write_text(json.dumps(entries))
+
+
+def check(source: Source, cache: Cache) -> str | None:
     """The complaints, None where there are none."""
     note = cache.look(source)
-    command = ["clang-tidy", "--quiet", "-p", str(build), str(source.path)]
+    command = ["clang-tidy", "--quiet", "-p", str(CACHE), str(source.path)]
     if source.path.name.endswith(TEST_ENDINGS):
         command.append(NOT_FOR_TESTS)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -141,12 +155,13 @@ def main(build: Path) -> int:
     common = version + (ROOT / ".clang-tidy").read_bytes() + Path(__file__).read_bytes()
     cache = Cache(CACHE, common)
     sources = sources_of(build)
+    write_database(sources)
     todo = [source for source in sources if not cache.knows(source)]
     print(f"clang-tidy: {len(todo)} of {len(sources)} sources to check", flush=True)
     shown: set[str] = set()
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for complaints in pool.map(lambda source: check(source, build, cache), todo):
+        for complaints in pool.map(lambda source: check(source, cache), todo):
             if complaints is None:
                 continue
             bad += 1

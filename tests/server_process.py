@@ -85,6 +85,7 @@ class EchoServer:
         self.arguments = list(arguments)
         self._stderr_path = stderr_path
         self._connections: list[socket.socket] = []
+        self._told_to_end = False
         with stderr_path.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [str(PROGRAMS / "echo-server"), *arguments], stdin=subprocess.DEVNULL,
@@ -201,6 +202,7 @@ class EchoServer:
         self.send_signal(signal.SIGCONT)
 
     def send_signal(self, number: int) -> None:
+        self._told_to_end |= number in (signal.SIGTERM, signal.SIGINT)
         self.process.send_signal(number)
 
     def has_ended(self) -> bool:
@@ -217,9 +219,9 @@ class EchoServer:
         """Ends it if it runs, and judges what it left: its exit code and its stderr."""
         for connection in self._connections:
             connection.close()
+        in_order = not self.has_ended() and not self._told_to_end
         try:
-            asked_here = not self.has_ended()
-            if asked_here:
+            if in_order:
                 self.go_on()
                 self.send_signal(signal.SIGTERM)
             code = self.await_exit(30)
@@ -229,7 +231,7 @@ class EchoServer:
                 self.process.wait()
             if self.process.stdout is not None:
                 self.process.stdout.close()
-        if asked_here:
+        if in_order:
             assert code == 0, f"expected exit code 0 after SIGTERM, got {code}: {self.stderr()!r}"
         self.expect_healthy()
 

@@ -11,7 +11,7 @@ KIB = 1024
 MIB = 1024 * KIB
 HELD_PER_PEER = 64 * KIB
 SLACK = 4 * MIB
-AT_ONCE = 2.0  # seconds: an order of magnitude, a starved peer would wait for ever
+AT_ONCE = 5.0  # seconds: an order of magnitude, a starved peer would wait for ever
 
 
 def expect_answer_at_once(server: EchoServer, what: str) -> None:

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
-from conversation import (ask, distinct_data, exchange, expect_end, random_bytes, random_pieces,
-                          receive)
+from conversation import (ask, conversations, converse, distinct_data, exchange, expect_end,
+                          push_until_stuck, random_bytes, random_pieces, receive)
 from expect import PATIENCE, expect_same
 from server_process import EchoServer, scaled
 
@@ -72,6 +72,27 @@ def test_connection_that_comes_with_data_and_end(server: EchoServer) -> None:
     server.go_on()
     expect_same(receive(connection, 13), b"Hello, world!")
     expect_end(connection)
+
+
+@pytest.mark.every_rung
+def test_the_end_comes_while_the_server_is_stuck(server: EchoServer) -> None:
+    """Amounts in steps of less than what a server may hold of its own, so that some of the ends
+    arrive while it holds the last bytes and can't get rid of them."""
+    step = 32 << 10
+    peers = conversations(server.connect_many(48, slow=True), 48 * step)
+    for number, peer in enumerate(peers):
+        peer.data = peer.data[:(number + 1) * step]
+    push_until_stuck(peers)
+    stuck = [peer for peer in peers if not peer.is_sent()]
+    for peer in peers:
+        if peer not in stuck:
+            peer.connection.shutdown(socket.SHUT_WR)
+    converse(peers)
+    for peer in stuck:
+        peer.connection.shutdown(socket.SHUT_WR)
+    for peer in peers:
+        peer.connection.settimeout(PATIENCE)
+        expect_end(peer.connection)
 
 
 def test_many_half_close_at_once(server: EchoServer) -> None:
