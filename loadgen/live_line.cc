@@ -13,11 +13,12 @@
 namespace loadgen {
 namespace {
 
-constexpr std::size_t kBar = 24;
+constexpr std::size_t kLongestBar = 24;
+constexpr std::size_t kShortestBar = 4;
 
-std::string bar(double done) {
-  const auto full = static_cast<std::size_t>(std::clamp(done, 0.0, 1.0) * kBar);
-  return "[" + std::string(full, '#') + std::string(kBar - full, '.') + "]";
+std::string bar(double done, std::size_t width) {
+  const auto full = static_cast<std::size_t>(done * static_cast<double>(width));
+  return "  [" + std::string(full, '#') + std::string(width - full, '.') + "]";
 }
 
 double seconds(net::Nanos time) { return static_cast<double>(time) / net::kSecond; }
@@ -25,8 +26,7 @@ double seconds(net::Nanos time) { return static_cast<double>(time) / net::kSecon
 std::string progress(const LiveLine::State& state) {
   if (state.total == 0) return fmt::format("{:.1f}s", seconds(state.elapsed));
   const net::Nanos elapsed = std::min(state.elapsed, state.total);
-  return fmt::format("{:.1f}s of {:.1f}s {}", seconds(elapsed), seconds(state.total),
-                     bar(seconds(elapsed) / seconds(state.total)));
+  return fmt::format("{:.1f}s of {:.1f}s", seconds(elapsed), seconds(state.total));
 }
 
 std::string figures(const Interval& last, net::Nanos interval) {
@@ -46,11 +46,18 @@ std::size_t terminal_width() {
 }  // namespace
 
 std::string live_text(const LiveLine::State& state, net::Nanos interval, std::size_t width) {
-  std::string text = state.phase.empty() ? "" : std::string(state.phase) + "  ";
-  text += progress(state);
-  if (state.interval) text += "  " + figures(*state.interval, interval);
-  text += fmt::format("  errors {}", state.errors);
-  return text.substr(0, width > 1 ? width - 1 : 0);  // the last column would wrap
+  const std::size_t columns = width > 1 ? width - 1 : 0;  // the last one would wrap
+  std::string before = state.phase.empty() ? "" : std::string(state.phase) + "  ";
+  before += progress(state);
+  std::string after;
+  if (state.interval) after += "  " + figures(*state.interval, interval);
+  after += fmt::format("  errors {}", state.errors);
+
+  const std::size_t taken = before.size() + after.size() + std::string_view("  []").size();
+  if (state.total == 0 || taken + kShortestBar > columns)
+    return (before + after).substr(0, columns);
+  const double done = std::min(1.0, seconds(state.elapsed) / seconds(state.total));
+  return before + bar(done, std::min(kLongestBar, columns - taken)) + after;
 }
 
 LiveLine::LiveLine(bool quiet, net::Nanos interval)

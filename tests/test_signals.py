@@ -190,17 +190,18 @@ def test_lost_stdout_is_no_crash(launch: StartServer, server: EchoServer, backen
         ask(mute.connect())
 
 
-def test_lost_stderr_is_no_crash(start_server: StartServer) -> None:
+def test_lost_stderr_is_no_crash(start_server: StartServer, server: EchoServer) -> None:
+    """`server` is here to skip with a reason where there is no such backend."""
     reader, writer = os.pipe()
 
     def write_into_the_pipe() -> None:
         os.dup2(writer, 2)
 
-    server = start_server(before_exec=write_into_the_pipe)
+    mute = start_server(before_exec=write_into_the_pipe)
     os.close(writer)
     os.close(reader)
-    connection = server.connect()
+    connection = mute.connect()
     for _ in range(3):
-        server.send_signal(signal.SIGUSR1)
+        mute.send_signal(signal.SIGUSR1)
         ask(connection)
-    ask(server.connect())
+    ask(mute.connect())
