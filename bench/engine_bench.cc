@@ -1,15 +1,14 @@
-// One message through each engine, over real loopback connections. A handler as small as they come
-// is both ends: what was connected asks and asks again when its reply is complete, what was accepted
-// echoes. So an iteration is the same echo as in floor_bench.cc, and what it costs above the floor
-// is the engine.
+// One message through each engine, over real loopback connections, with handlers as small as they
+// come. An iteration is the same echo as in floor_bench.cc, and what it costs above the floor is
+// the engine.
 //
-// On one core both ends share one engine in one thread, so that no wake-up is in it; on two each has
-// its engine in its thread, and spins before it sleeps as the programs do (--busy-poll=auto).
+// On one core both ends share one engine in one thread, so that no wake-up is in it; on two each
+// has its engine in its thread, and spins before it sleeps as the programs do (--busy-poll=auto).
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -30,6 +29,25 @@ using net::Backend;
 using net::Bytes;
 using net::ConnId;
 
+/// A server at its barest.
+template <net::Engine IO>
+class Echo {
+ public:
+  static constexpr bool kSentOnlyAsksForMore = true;
+
+  std::size_t closed() const { return closed_; }
+
+  void on_open(IO& io, ConnId c) { io.recv(c); }
+  void on_recv(IO& io, ConnId c, Bytes bytes) { bytes.empty() ? io.close(c) : io.send(c, bytes); }
+  void on_sent(IO& io, ConnId c) { io.recv(c); }
+  void on_close(IO&, ConnId, int) { ++closed_; }
+  void on_wake(IO&) {}
+
+ private:
+  std::size_t closed_ = 0;
+};
+
+/// A client, for the connections that were connected here; those that were accepted echo.
 template <net::Engine IO>
 class Exchange {
  public:
@@ -37,19 +55,18 @@ class Exchange {
 
   /// `address` must live until the connections are open.
   void connect(IO& io, const net::Address& address, std::size_t connections) {
-    for (std::size_t i = 0; i < connections; ++i) end(io.connect(address)).asks = true;
     asking_ = connections;
+    for (std::size_t i = 0; i < connections; ++i) end(io.connect(address)).asks = true;
   }
 
   /// When all are open, the first messages go.
-  bool started() const { return asking_ > 0 && opened_ == asking_; }
+  bool started() const { return opened_ == asking_; }
   std::uint64_t answered() const { return answered_; }
-  std::size_t closed() const { return closed_; }
 
   void on_open(IO& io, ConnId c) {
+    io.recv(c);
     End& e = end(c);
     e.id = c;
-    io.recv(c);
     if (!e.asks || ++opened_ < asking_) return;
     for (End& other : ends_) {
       if (other.asks) ask(io, other);
@@ -57,9 +74,8 @@ class Exchange {
   }
 
   void on_recv(IO& io, ConnId c, Bytes bytes) {
-    if (bytes.empty()) return io.close(c);
     End& e = end(c);
-    if (!e.asks) return io.send(c, bytes);
+    if (!e.asks) return echo_.on_recv(io, c, bytes);
     e.missing -= bytes.size();
     if (e.missing == 0) {
       ++answered_;
@@ -70,14 +86,13 @@ class Exchange {
 
   void on_sent(IO& io, ConnId c) {
     End& e = end(c);
-    if (!e.asks) return io.recv(c);
+    if (!e.asks) return echo_.on_sent(io, c);
     e.sending = false;
     if (e.missing == 0) ask(io, e);
   }
 
-  void on_close(IO&, ConnId c, int) {
-    end(c) = End{};
-    ++closed_;
+  void on_close(IO&, ConnId, int error) {
+    throw std::system_error(error, std::generic_category(), "a connection ended early");
   }
 
   void on_wake(IO&) {}
@@ -95,7 +110,7 @@ class Exchange {
     return ends_[c.slot];
   }
 
-  /// The reply may come before the engine says that the question has gone.
+  /// The reply may be complete before the engine says that the question has gone.
   void ask(IO& io, End& e) {
     if (e.sending) return;
     e.sending = true;
@@ -104,10 +119,10 @@ class Exchange {
   }
 
   const std::vector<std::byte> message_;
+  Echo<IO> echo_;
   std::vector<End> ends_;  // by the slot of their ConnId
   std::size_t asking_ = 0;
   std::size_t opened_ = 0;
-  std::size_t closed_ = 0;
   std::uint64_t answered_ = 0;
 };
 
@@ -156,12 +171,12 @@ BENCHMARK(engine_one_core<Backend::kUring>)->Name("io_uring/one_core")->Apply(on
 
 /// Until all connections have been closed by their peer.
 template <class IO>
-void serve(net::Nanos spin, net::Fd listener, Shape shape) {
+void serve(net::Nanos spin, net::Fd listener, std::size_t connections) {
   const OnCpu cpu = OnCpu::of_server();
   IO io(spin);
-  Exchange<IO> exchange(shape.bytes);
+  Echo<IO> echo;
   io.listen(std::move(listener));
-  while (exchange.closed() < shape.connections) io.poll(exchange, net::kNever);
+  while (echo.closed() < connections) io.poll(echo, net::kNever);
 }
 
 template <Backend kBackend>
@@ -174,7 +189,7 @@ void engine_two_cores(benchmark::State& state) {
     using IO = std::remove_reference_t<decltype(io)>;
     net::Fd listener = net::listen_on(any_loopback_port(), 4096);
     const net::Address address = net::Address::of_socket(listener.get());
-    server = std::jthread(serve<IO>, spin, std::move(listener), Shape::of(state));
+    server = std::jthread(serve<IO>, spin, std::move(listener), Shape::of(state).connections);
     const OnCpu cpu = OnCpu::of_client();
     run_client(state, io, address, false);
   });

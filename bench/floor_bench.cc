@@ -7,13 +7,14 @@
 //
 // What it is not: a server, since it must know the order in which messages come. Nor a lower bound
 // for every design: io_uring makes the same sends and receives without a system call for each, and
-// may go below it. And on two cores the blocking variant pays for a sleep wherever one end is faster
-// than the other; the spinning one never sleeps, it spends system calls on looking again.
+// may go below it. And on two cores the blocking variant pays for a sleep wherever one end is
+// faster than the other; the spinning one never sleeps, it spends system calls on looking again.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <stdexcept>
 #include <system_error>
@@ -37,9 +38,9 @@ enum class Waiting { kBlocking, kSpinning };
   throw std::system_error(errno, std::generic_category(), call);
 }
 
-/// Tried again, though no signal comes: the ring of an engine that was measured before is taken down
-/// by task work in this thread (io_uring_queue_exit(3) does not wait), and that interrupts a call
-/// which has a timeout (signal(7)).
+/// Tried again, though no signal comes: the ring of an engine that was measured before is taken
+/// down by task work in this thread (io_uring_queue_exit(3) does not wait), and that interrupts a
+/// call which has a timeout (signal(7)).
 bool interrupted() { return errno == EINTR; }
 
 /// The two ends of a connection. A byte that gets lost ends in EAGAIN, not in a hang.

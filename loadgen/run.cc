@@ -39,7 +39,7 @@ net::Nanos spin_of(const Options& options) {
 
 std::vector<std::string> uring_features([[maybe_unused]] net::Backend backend) {
 #ifdef ECHOBENCH_URING
-  if (backend == net::Backend::kUring) return net::probe_uring().names();
+  if (backend == net::Backend::kUring) return net::uring_features_here().names();
 #endif
   return {};
 }

@@ -14,10 +14,17 @@ std::optional<Backend> parse_backend(std::string_view name) {
   throw std::invalid_argument(std::string(kBackendNames));
 }
 
+#ifdef ECHOBENCH_URING
+const UringFeatures& uring_features_here() {
+  static const UringFeatures features = probe_uring();
+  return features;
+}
+#endif
+
 Backend best_backend(std::string& why_not) {
 #ifdef ECHOBENCH_URING
   try {
-    probe_uring();
+    uring_features_here();
     return Backend::kUring;
   } catch (const BackendUnavailable& unavailable) {
     why_not = unavailable.what();

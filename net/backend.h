@@ -32,12 +32,17 @@ Backend best_backend(std::string& why_not);
 /// The version of liburing this was built with; empty if without it.
 std::string_view liburing_version();
 
+#ifdef ECHOBENCH_URING
+/// probe_uring(), asked once in the life of the process: several threads make an engine each.
+const UringFeatures& uring_features_here();
+#endif
+
 /// Makes the engine in this thread and calls run(engine), whose result it returns.
 template <class Run>
 auto with_engine(Backend backend, Nanos spin, Run&& run) {
 #ifdef ECHOBENCH_URING
   if (backend == Backend::kUring) {
-    UringEngine io(spin);
+    UringEngine io(spin, uring_features_here());
     return run(io);
   }
 #else

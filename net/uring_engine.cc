@@ -23,11 +23,11 @@ UringEngine::Ring::Ring(UringFeatures& features) {
   if (const int status = io_uring_queue_init_params(submissions, &ring, &params); status != 0) {
     throw std::system_error(-status, std::generic_category(), "io_uring_setup");
   }
-  features.registered_ring = io_uring_register_ring_fd(&ring) == 1;
+  if (features.registered_ring) features.registered_ring = io_uring_register_ring_fd(&ring) == 1;
 }
 
-UringEngine::UringEngine(Nanos spin)
-    : features_(probe_uring()),
+UringEngine::UringEngine(Nanos spin, const UringFeatures& features)
+    : features_(features),
       spin_(spin),
       ring_(features_),
       small_(&ring_.ring, 0, features_.small_buffers, kSmallBuffer),

@@ -46,7 +46,7 @@ class UringEngine {
  public:
   /// `spin`: how long to look again before sleeping (net/busy_poll.h). The thread that makes the
   /// engine must be the one that polls it. Throws BackendUnavailable, std::system_error.
-  explicit UringEngine(Nanos spin);
+  explicit UringEngine(Nanos spin, const UringFeatures& features = probe_uring());
   ~UringEngine();
   UringEngine(const UringEngine&) = delete;
   UringEngine& operator=(const UringEngine&) = delete;

@@ -141,6 +141,11 @@ bool has_multishot_recv(unsigned flags) {
   return ring.run(cqe) && cqe.res == -ENOBUFS;
 }
 
+bool has_registered_ring(unsigned flags) {
+  ProbeRing ring(flags);
+  return ring.status() == 0 && io_uring_register_ring_fd(ring.get()) == 1;
+}
+
 void queue_silent_send(io_uring* ring, int fd, const std::vector<char>& bytes, std::size_t size) {
   io_uring_sqe* sqe = io_uring_get_sqe(ring);
   io_uring_prep_send(sqe, fd, bytes.data(), size, MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
@@ -219,6 +224,7 @@ UringFeatures probe_uring() {
   }
   found.multishot_accept = !taken_away("multishot_accept") && has_multishot_accept(flags);
   found.multishot_recv = !taken_away("multishot_recv") && has_multishot_recv(flags);
+  found.registered_ring = !taken_away("registered_ring") && has_registered_ring(flags);
   found.silent_send = !taken_away("silent_send") && has_silent_send(flags);
   return found;
 }

@@ -43,11 +43,11 @@ class Series:
 
     def median(self, field: str) -> float:
         """The middle one: a repetition that something disturbed does not move it."""
-        return median(self.values(field))
+        return float(median(self.values(field)))
 
     def mean(self, field: str) -> float:
         """For what was sampled: only the mean of samples is right on average."""
-        return mean(self.values(field))
+        return float(mean(self.values(field)))
 
     def standard_error(self, field: str) -> float:
         """Of the mean; 0 where a single repetition can tell nothing."""
@@ -83,7 +83,8 @@ class Record:
         try:
             return Record(json.loads(path.read_text(encoding="utf-8")))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{path.name} is not what Google Benchmark writes: {error!r}") from None
+            what = f"{path.name} is not what Google Benchmark writes"
+            raise ValueError(f"{what}: {error!r}") from None
 
     @property
     def names(self) -> list[str]:

@@ -43,6 +43,7 @@ def figures(records: Mapping[str, Record]) -> str:
             _trust(exchange),
             "### Two cores: time per echo",
             _two_cores(exchange),
+            *_skipped(exchange),
             "### The load generator's own work",
             _load_generator(records),
         ]
@@ -71,7 +72,8 @@ def _provenance(record: Record) -> str:
             "**The machine was busy with other work meanwhile: these figures are too high and too "
             "scattered to conclude from.**"
         )
-    command = " \\\n    ".join([f"build/release/bench/{context['executable']}", *context["arguments"]])
+    words = [f"build/release/bench/{context['executable']}", *context["arguments"]]
+    command = " \\\n    ".join(words)
     lines.append(f"`scripts/bench` ran this for the first three tables:\n\n```\n{command}\n```")
     return "\n\n".join(lines)
 
@@ -120,8 +122,8 @@ def _trust(record: Record) -> str:
     error = (computing.standard_error("user_ns") ** 2 + floor.standard_error("user_ns") ** 2) ** 0.5
     return (
         f"Means, with their standard errors. The check: a floor whose server computes for "
-        f"{computing.mean('computed_ns'):.0f} ns more in user space shows {found:.0f} ± {error:.0f} "
-        f"ns more of it."
+        f"{computing.mean('computed_ns'):.0f} ns more in user space shows {found:.0f} ± "
+        f"{error:.0f} ns more of it."
     )
 
 
@@ -143,6 +145,16 @@ def _two_cores(record: Record) -> str:
             row.append("-" if series.error else duration(series.median("real_time")))
         rows.append(row)
     return _markdown(rows)
+
+
+def _skipped(record: Record) -> list[str]:
+    """Why a cell of the tables has no number."""
+    errors = {
+        f"{' on '.join(name.split('/')[:2])} was not measured: {error}.": None
+        for name in record.names
+        if (error := record.series(name).error) is not None
+    }
+    return [text.replace("_cores", " cores").replace("_core", " core") for text in errors]
 
 
 def _load_generator(records: Mapping[str, Record]) -> str:
