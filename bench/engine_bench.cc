@@ -143,10 +143,11 @@ void run_client(benchmark::State& state, IO& io, const net::Address& address, bo
   state.SetLabel(io.description());
 }
 
+/// Makes the engine in a new thread, and runs the benchmark with it.
 template <class Run>
 void with_engine_or_skip(benchmark::State& state, Backend backend, net::Nanos spin, Run&& run) {
   try {
-    net::with_engine(backend, spin, std::forward<Run>(run));
+    in_client_thread([&] { net::with_engine(backend, spin, std::forward<Run>(run)); });
   } catch (const net::BackendUnavailable& unavailable) {
     state.SkipWithError(unavailable.what());
   }
@@ -156,7 +157,6 @@ void with_engine_or_skip(benchmark::State& state, Backend backend, net::Nanos sp
 
 template <Backend kBackend>
 void engine_one_core(benchmark::State& state) {
-  const OnCpu cpu = OnCpu::of_client();
   with_engine_or_skip(state, kBackend, 0, [&](auto& io) {
     net::Fd listener = net::listen_on(any_loopback_port(), 4096);
     const net::Address address = net::Address::of_socket(listener.get());
@@ -172,7 +172,7 @@ BENCHMARK(engine_one_core<Backend::kUring>)->Name("io_uring/one_core")->Apply(on
 /// Until all connections have been closed by their peer.
 template <class IO>
 void serve(net::Nanos spin, net::Fd listener, std::size_t connections) {
-  const OnCpu cpu = OnCpu::of_server();
+  pin_server();
   IO io(spin);
   Echo<IO> echo;
   io.listen(std::move(listener));
@@ -184,13 +184,12 @@ void engine_two_cores(benchmark::State& state) {
   const int cpus = net::usable_cpus();
   if (cpus < 2) return state.SkipWithError("needs two CPUs");
   const net::Nanos spin = net::BusyPoll::automatic().spin(cpus, 1);
-  std::jthread server;
+  std::jthread server;  // is joined when the client's engine, and so every connection, is closed
   with_engine_or_skip(state, kBackend, spin, [&](auto& io) {
     using IO = std::remove_reference_t<decltype(io)>;
     net::Fd listener = net::listen_on(any_loopback_port(), 4096);
     const net::Address address = net::Address::of_socket(listener.get());
     server = std::jthread(serve<IO>, spin, std::move(listener), Shape::of(state).connections);
-    const OnCpu cpu = OnCpu::of_client();
     run_client(state, io, address, false);
   });
 }

@@ -1,8 +1,10 @@
 #include "bench/exchange.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 #include "net/busy_poll.h"
@@ -18,7 +20,7 @@ cpu_set_t allowed_cpus() {
   return set;
 }
 
-/// Of those that the process was started with: a thread that is bound to one cannot ask for others.
+// Asked for before any thread is bound to one of them.
 const cpu_set_t kCpus = allowed_cpus();
 
 bool has_cpu(int cpu) { return CPU_ISSET(static_cast<unsigned>(cpu), &kCpus); }
@@ -68,12 +70,8 @@ void two_cores(benchmark::internal::Benchmark* benchmark) {
 
 net::Address any_loopback_port() { return net::Address::resolve("127.0.0.1", 0); }
 
-OnCpu OnCpu::of_client() { return OnCpu(last_cpu()); }
-OnCpu OnCpu::of_server() { return OnCpu(first_cpu()); }
-
-OnCpu::OnCpu(int cpu) : before_(allowed_cpus()) { net::pin_to_cpu(cpu); }
-
-OnCpu::~OnCpu() { ::sched_setaffinity(0, sizeof before_, &before_); }
+void pin_client() { net::pin_to_cpu(last_cpu()); }
+void pin_server() { net::pin_to_cpu(first_cpu()); }
 
 CpuSplit::CpuSplit() {
   const rusage usage = usage_of_thread();

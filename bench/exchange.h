@@ -6,10 +6,9 @@
 #pragma once
 
 #include <benchmark/benchmark.h>
-#include <sched.h>
 
 #include <cstddef>
-#include <cstdint>
+#include <future>
 
 #include "net/address.h"
 
@@ -31,20 +30,19 @@ void two_cores(benchmark::internal::Benchmark* benchmark);
 /// 127.0.0.1, a port that the kernel chooses.
 net::Address any_loopback_port();
 
-/// Binds the calling thread to a CPU, as long as this lives. The client's is the last of those that
-/// the process may use, the server's the first (so taskset(1) chooses both).
-class OnCpu {
- public:
-  static OnCpu of_client();
-  static OnCpu of_server();
-  ~OnCpu();
-  OnCpu(const OnCpu&) = delete;
-  OnCpu& operator=(const OnCpu&) = delete;
+/// Bind the calling thread: the client to the last of the CPUs that the process was started with,
+/// the server to the first, so that taskset(1) chooses both.
+void pin_client();
+void pin_server();
 
- private:
-  explicit OnCpu(int cpu);
-  cpu_set_t before_;
-};
+/// Runs a benchmark in a new thread on the client's CPU. What it throws comes through.
+template <class Run>
+void in_client_thread(Run&& run) {
+  std::async(std::launch::async, [&run] {
+    pin_client();
+    run();
+  }).get();
+}
 
 /// How the calling thread's CPU time divides into user space and kernel, from here to report().
 ///
@@ -53,6 +51,9 @@ class OnCpu {
 /// counts for user space. That is right on average and coarse: n ticks give a share p with a
 /// standard error of sqrt(p (1 - p) / n), so half a minute gives one of half a percent of the
 /// whole. floor/one_core_computing shows on each machine whether it holds.
+///
+/// The thread must be new: the division is that of its whole life, and never goes back, so what a
+/// thread did before distorts what it does now (cputime_adjust in the kernel's sched/cputime.c).
 class CpuSplit {
  public:
   CpuSplit();

@@ -38,11 +38,6 @@ enum class Waiting { kBlocking, kSpinning };
   throw std::system_error(errno, std::generic_category(), call);
 }
 
-/// Tried again, though no signal comes: the ring of an engine that was measured before is taken
-/// down by task work in this thread (io_uring_queue_exit(3) does not wait), and that interrupts a
-/// call which has a timeout (signal(7)).
-bool interrupted() { return errno == EINTR; }
-
 /// The two ends of a connection. A byte that gets lost ends in EAGAIN, not in a hang.
 struct Pair {
   net::Fd client;
@@ -75,7 +70,6 @@ std::vector<Pair> connect_pairs(std::size_t count) {
 void send_all(const net::Fd& fd, net::Bytes bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent < 0 && interrupted()) continue;
     if (sent < 0) fail("send");
     bytes = bytes.subspan(static_cast<std::size_t>(sent));
   }
@@ -87,8 +81,7 @@ net::Bytes receive(const net::Fd& fd, std::span<std::byte> buffer) {
   for (;;) {
     const ssize_t got = ::recv(fd.get(), buffer.data(), buffer.size(), kFlags);
     if (got >= 0) return buffer.first(static_cast<std::size_t>(got));
-    if (interrupted() || (kWaiting == Waiting::kSpinning && errno == EAGAIN)) continue;
-    fail("recv");
+    if (kWaiting == Waiting::kBlocking || errno != EAGAIN) fail("recv");
   }
 }
 
@@ -119,7 +112,6 @@ void await_reply(const net::Fd& fd, std::span<std::byte> buffer) {
 /// `compute()` stands for what a server might do with a message; it returns how long it took.
 template <class Compute>
 net::Nanos exchange_on_one_core(benchmark::State& state, Compute compute) {
-  const OnCpu cpu = OnCpu::of_client();
   const Shape shape = Shape::of(state);
   const std::vector<Pair> pairs = connect_pairs(shape.connections);
   const std::vector<std::byte> message(shape.bytes);
@@ -142,19 +134,21 @@ net::Nanos exchange_on_one_core(benchmark::State& state, Compute compute) {
 }
 
 void floor_one_core(benchmark::State& state) {
-  exchange_on_one_core(state, [] { return net::Nanos{0}; });
+  in_client_thread([&] { exchange_on_one_core(state, [] { return net::Nanos{0}; }); });
 }
 BENCHMARK(floor_one_core)->Name("floor/one_core")->Apply(one_core);
 
 // A server that computes for a microsecond, in user space: by so much must user_ns be above that of
 // floor/one_core, or the split of the CPU time cannot be trusted here.
 void floor_one_core_computing(benchmark::State& state) {
-  const net::Nanos computed = exchange_on_one_core(state, [] {
+  net::Nanos computed = 0;
+  const auto compute = [] {
     const net::Nanos begin = net::now();
     net::Nanos end = begin;
     while (end < begin + net::kMicrosecond) end = net::now();
     return end - begin;
-  });
+  };
+  in_client_thread([&] { computed = exchange_on_one_core(state, compute); });
   state.counters["computed_ns"] = {static_cast<double>(computed),
                                    benchmark::Counter::kAvgIterations};
 }
@@ -167,7 +161,7 @@ BENCHMARK(floor_one_core_computing)
 
 template <Waiting kWaiting>
 void serve(const std::vector<Pair>& pairs, std::size_t message_size) {
-  const OnCpu cpu = OnCpu::of_server();
+  pin_server();
   std::vector<std::byte> buffer(message_size);
   for (;;) {
     for (const Pair& pair : pairs) {
@@ -185,15 +179,13 @@ struct ShutdownAtExit {
 };
 
 template <Waiting kWaiting>
-void floor_two_cores(benchmark::State& state) {
-  if (net::usable_cpus() < 2) return state.SkipWithError("needs two CPUs");
+void exchange_on_two_cores(benchmark::State& state) {
   const Shape shape = Shape::of(state);
   const std::vector<Pair> pairs = connect_pairs(shape.connections);
   const std::vector<std::byte> message(shape.bytes);
   std::vector<std::byte> buffer(shape.bytes);
   const std::jthread server(serve<kWaiting>, std::cref(pairs), shape.bytes);
   const ShutdownAtExit shutdown_at_exit{pairs};
-  const OnCpu cpu = OnCpu::of_client();
   for (const Pair& pair : pairs) send_all(pair.client, message);
   while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(shape.connections))) {
     for (const Pair& pair : pairs) {
@@ -202,6 +194,12 @@ void floor_two_cores(benchmark::State& state) {
     }
   }
   for (const Pair& pair : pairs) await_reply<kWaiting>(pair.client, buffer);
+}
+
+template <Waiting kWaiting>
+void floor_two_cores(benchmark::State& state) {
+  if (net::usable_cpus() < 2) return state.SkipWithError("needs two CPUs");
+  in_client_thread([&] { exchange_on_two_cores<kWaiting>(state); });
 }
 BENCHMARK(floor_two_cores<Waiting::kBlocking>)->Name("floor_blocking/two_cores")->Apply(two_cores);
 BENCHMARK(floor_two_cores<Waiting::kSpinning>)->Name("floor_spinning/two_cores")->Apply(two_cores);

@@ -39,7 +39,7 @@ class Connections {
   bool finished(net::ConnId id) const { return entries_[id.slot].finished; }
   void set_finished(net::ConnId id) { entries_[id.slot].finished = true; }
 
-  /// The time that moved() and add() take note of; set once a batch.
+  /// The time that moved() and add() take note of.
   void set_time(net::Nanos now) { now_ms_ = static_cast<std::uint32_t>(now / net::kMillisecond); }
 
   /// The connection that was silent for the longest, where that is `timeout` or more; else one with

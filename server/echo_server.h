@@ -35,18 +35,21 @@ class EchoServer {
 
   void on_open(IO& io, net::ConnId c) {
     if (connections_.full()) return turn_away(io, c);
+    note_time(io);
     connections_.add(c);
     io.recv(c);
   }
 
   void on_recv(IO& io, net::ConnId c, net::Bytes bytes) {
     if (bytes.empty()) return io.close(c);
+    note_time(io);
     connections_.moved(c, true);
     counters_.bytes += bytes.size();
     io.send(c, bytes);
   }
 
   void on_sent(IO& io, net::ConnId c) {
+    note_time(io);
     connections_.moved(c, false);
     io.recv(c);
   }
@@ -70,9 +73,12 @@ class EchoServer {
     ++counters_.turned_away;
     io.close(c);
   }
+  bool timed() const { return options_.idle_timeout != net::kNever; }
+  void note_time(IO& io) {
+    if (timed()) connections_.set_time(io.completed_at());
+  }
   net::Nanos close_idle(IO& io, net::Nanos now);
   void drain(IO& io);
-  net::Nanos next_deadline(IO& io, net::Nanos now);
 
   const Options& options_;
   Connections connections_;
@@ -85,12 +91,10 @@ class EchoServer {
 
 template <net::Engine IO>
 int EchoServer<IO>::run(IO& io) {
-  const bool timed = options_.idle_timeout != net::kNever;
   net::Nanos deadline = net::kNever;
   while (second_signal_ == 0) {
-    if (timed) connections_.set_time(net::now());
     io.poll(*this, deadline);
-    deadline = timed ? close_idle(io, net::now()) : net::kNever;
+    deadline = timed() ? close_idle(io, net::now()) : net::kNever;
     log_.report(io.counters(), counters_);
     if (drained_by_ == net::kNever) continue;
     drain(io);

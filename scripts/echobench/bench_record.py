@@ -1,6 +1,7 @@
 """Google Benchmark's JSON as results/bench keeps it: a context block, and a run per repetition."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from statistics import mean, median, quantiles, stdev
@@ -10,13 +11,14 @@ Json = Mapping[str, Any]
 
 
 def kept(report: Json, arguments: Sequence[str]) -> Json:
-    """What is worth keeping of a report: without the machine's name, without paths, and without
-    the aggregates, which follow from the runs. With the arguments that the program was given."""
+    """What is worth keeping of a report, with the arguments that the program was given: without the
+    machine's name, without paths, and without the aggregates, which follow from the runs. These in
+    the order of the benchmarks, not in the random one in which they ended."""
     context = {key: value for key, value in report["context"].items() if key != "host_name"}
     context["executable"] = PurePosixPath(context["executable"]).name
     context["arguments"] = list(arguments)
     runs = [run for run in report["benchmarks"] if run["run_type"] == "iteration"]
-    return {"context": context, "benchmarks": runs}
+    return {"context": context, "benchmarks": sorted(runs, key=_place)}
 
 
 def to_text(report: Json) -> str:
@@ -52,7 +54,7 @@ class Series:
     def standard_error(self, field: str) -> float:
         """Of the mean; 0 where a single repetition can tell nothing."""
         values = self.values(field)
-        return float(stdev(values)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+        return float(stdev(values)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
     def spread(self, field: str) -> float:
         """The width of the middle half of the repetitions, as a fraction of the median."""
@@ -88,7 +90,7 @@ class Record:
 
     @property
     def names(self) -> list[str]:
-        """In the order in which they were registered."""
+        """In the order of the record."""
         return list(self._runs)
 
     def series(self, name: str) -> Series:
@@ -96,6 +98,12 @@ class Record:
         if name not in self._runs:
             raise ValueError(f"the record has no benchmark {name}")
         return Series(self._runs[name])
+
+
+def _place(run: Json) -> tuple[int, int, int]:
+    numbers = ("family_index", "per_family_instance_index", "repetition_index")
+    family, instance, repetition = (int(run[number]) for number in numbers)
+    return family, instance, repetition
 
 
 def _plain(run_name: str) -> str:

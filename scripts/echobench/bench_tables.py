@@ -1,5 +1,6 @@
 """The figures of docs/PERFORMANCE.md, in Markdown, from the records in results/bench."""
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -119,7 +120,7 @@ def _trust(record: Record) -> str:
     name = next(name for name in record.names if name.startswith("floor/one_core_computing/"))
     computing, floor = record.series(name), record.series(name.replace("_computing", ""))
     found = computing.mean("user_ns") - floor.mean("user_ns")
-    error = (computing.standard_error("user_ns") ** 2 + floor.standard_error("user_ns") ** 2) ** 0.5
+    error = math.hypot(computing.standard_error("user_ns"), floor.standard_error("user_ns"))
     return (
         f"Means, with their standard errors. The check: a floor whose server computes for "
         f"{computing.mean('computed_ns'):.0f} ns more in user space shows {found:.0f} ± "

@@ -25,6 +25,8 @@ def run_of(name: str, repetition: int = 0, **fields: Any) -> dict[str, Any]:
         "name": name,
         "run_name": name,
         "run_type": "iteration",
+        "family_index": 0,
+        "per_family_instance_index": 0,
         "repetition_index": repetition,
         "real_time": 100.0,
         "cpu_time": 100.0,
@@ -113,10 +115,22 @@ def test_neither_the_machines_name_nor_a_path_is_kept() -> None:
 
 
 def test_every_repetition_is_kept_on_its_line_and_no_aggregate() -> None:
-    runs = [run_of("a"), run_of("a", 1), run_of("a", run_type="aggregate")]
+    aggregate = {"run_name": "a", "run_type": "aggregate"}
+    runs = [run_of("a"), run_of("a", 1), aggregate]
     text = to_text(kept(report_of(*runs), []))
     assert json.loads(text)["benchmarks"] == runs[:2]
     assert text.count("\n{") == 2
+
+
+def test_the_random_order_of_the_run_is_not_kept() -> None:
+    runs = [
+        run_of(f"{family}{instance}", repetition, family_index=family,
+               per_family_instance_index=instance)
+        for family in (0, 1)
+        for instance in (0, 1)
+        for repetition in (0, 1)
+    ]
+    assert kept(report_of(*reversed(runs)), [])["benchmarks"] == runs
 
 
 def test_times_are_read_in_their_unit_and_counters_as_they_are() -> None:
