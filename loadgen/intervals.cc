@@ -1,6 +1,7 @@
 #include "loadgen/intervals.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace loadgen {
 namespace {
@@ -15,26 +16,26 @@ Interval summarise(net::Nanos end, const Histogram& sum) {
 
 }  // namespace
 
-void IntervalLog::add(std::size_t index, net::Nanos end, const Histogram& part) {
+void IntervalLog::add(std::size_t worker, std::size_t index, net::Nanos end,
+                      const Histogram& part) {
   const std::lock_guard lock(mutex_);
   Open& open = open_[index];
   if (!open.sum) open.sum = std::make_unique<Histogram>();
   open.sum->add(part);
   open.end = std::max(open.end, end);
-  ++open.parts;
+  handed_in_[worker] = index + 1;
   close_complete();
 }
 
-void IntervalLog::leave() {
+void IntervalLog::leave(std::size_t worker) {
   const std::lock_guard lock(mutex_);
-  --workers_;
+  handed_in_[worker] = std::numeric_limits<std::size_t>::max();
   close_complete();
 }
 
-// A worker that has left may have handed in the first intervals and not the later ones.
 void IntervalLog::close_complete() {
-  for (auto it = open_.begin(); it != open_.end();) {
-    if (it->second.parts < workers_) break;
+  const std::size_t complete = *std::ranges::min_element(handed_in_);
+  for (auto it = open_.begin(); it != open_.end() && it->first < complete;) {
     closed_[it->first] = summarise(it->second.end, *it->second.sum);
     it = open_.erase(it);
   }

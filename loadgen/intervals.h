@@ -25,13 +25,14 @@ struct Interval {
 
 class IntervalLog {
  public:
-  explicit IntervalLog(std::size_t workers) : workers_(workers) {}
+  explicit IntervalLog(std::size_t workers) : handed_in_(workers) {}
 
-  /// A worker's part of interval number `index`, which ended `end` after the window began.
-  void add(std::size_t index, net::Nanos end, const Histogram& part);
+  /// Worker number `worker`'s part of interval number `index`, which ended `end` after the window
+  /// began. Each worker hands its parts in by rising index.
+  void add(std::size_t worker, std::size_t index, net::Nanos end, const Histogram& part);
 
-  /// A worker has handed in its last one.
-  void leave();
+  /// A worker has handed in its last one, and is not waited for any more.
+  void leave(std::size_t worker);
 
   /// The last interval that all workers have handed in.
   std::optional<Interval> newest();
@@ -42,13 +43,12 @@ class IntervalLog {
  private:
   struct Open {
     net::Nanos end = 0;
-    std::size_t parts = 0;
     std::unique_ptr<Histogram> sum;
   };
   void close_complete();
 
   std::mutex mutex_;
-  std::size_t workers_;
+  std::vector<std::size_t> handed_in_;  // by worker: up to which index
   std::map<std::size_t, Open> open_;
   std::map<std::size_t, Interval> closed_;
 };

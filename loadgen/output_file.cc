@@ -36,6 +36,16 @@ void write_directly(const std::string& path, std::string_view text) {
   if (const int error = write_all(fd.get(), text); error != 0) fail(path, error);
 }
 
+// Where writing to `path` would end up, be it there yet or not.
+std::filesystem::path end_of_links(std::filesystem::path path) {
+  constexpr int kMostLinks = 40;  // as the kernel follows, path_resolution(7)
+  std::error_code none;
+  for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(path, none); ++i) {
+    path = path.parent_path() / std::filesystem::read_symlink(path, none);
+  }
+  return path;
+}
+
 // The file is made readable for all that the umask allows, as open(2) would have; mkostemp(3)
 // makes it private.
 void replace(const std::string& path, const std::string& target, std::string_view text) {
@@ -64,9 +74,7 @@ void write_output(const std::string& path, std::string_view text) {
   const bool exists = ::stat(path.c_str(), &existing) == 0;
   if (exists && S_ISDIR(existing.st_mode)) fail(path, EISDIR);
   if (exists && !S_ISREG(existing.st_mode)) return write_directly(path, text);
-  std::error_code unresolved;
-  const auto target = std::filesystem::canonical(path, unresolved);
-  replace(path, unresolved ? path : target.string(), text);
+  replace(path, end_of_links(path).string(), text);
 }
 
 }  // namespace loadgen

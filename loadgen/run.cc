@@ -107,23 +107,27 @@ class Run {
 
   void start_workers() {
     const net::Nanos spin = spin_of(options_);
-    if (!options_.cpus.empty()) net::pin_to_cpu(options_.cpus.front());
+    pin(0);  // this thread has little to do, and the server's CPU is not its place
     threads_.resize(options_.threads);
     std::size_t first = 0;
     for (std::size_t i = 0; i < threads_.size(); ++i) {
       const std::size_t upto = options_.connections * (i + 1) / options_.threads;
-      start_worker(i, {.first_connection = first, .connections = upto - first}, spin);
+      start_worker({.worker = i, .first_connection = first, .connections = upto - first}, spin);
       first = upto;
     }
   }
 
-  void start_worker(std::size_t index, Share share, net::Nanos spin) {
-    Thread& slot = threads_[index];
+  void pin(std::size_t worker) const {
+    if (!options_.cpus.empty()) net::pin_to_cpu(options_.cpus[worker % options_.cpus.size()]);
+  }
+
+  void start_worker(Share share, net::Nanos spin) {
+    Thread& slot = threads_[share.worker];
     slot.wake = net::Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!slot.wake) throw std::system_error(errno, std::generic_category(), "eventfd");
-    slot.thread = std::thread([this, &slot, index, share, spin] {
+    slot.thread = std::thread([this, &slot, share, spin] {
       try {
-        if (!options_.cpus.empty()) net::pin_to_cpu(options_.cpus[index % options_.cpus.size()]);
+        pin(share.worker);
         net::with_engine(result_.backend, spin, [&](auto& io) {
           Worker<std::remove_reference_t<decltype(io)>> worker(shared_, share, slot.wake.get());
           slot.tally = worker.run(io);
@@ -131,7 +135,7 @@ class Run {
       } catch (...) {
         slot.failure = std::current_exception();
       }
-      shared_.intervals.leave();
+      shared_.intervals.leave(share.worker);
       shared_.rendezvous.leave();
     });
   }

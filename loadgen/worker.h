@@ -45,6 +45,7 @@ struct Shared {
 
 /// The part of the whole that falls to one worker.
 struct Share {
+  std::size_t worker = 0;
   std::size_t first_connection = 0;
   std::size_t connections = 0;
 };
@@ -281,13 +282,14 @@ void Worker<IO>::end_phase(IO& io) {
   if (tally_.ended >= interval_end_) roll_intervals(tally_.ended);
   const net::Nanos length = tally_.ended - phase_.begin;
   const auto rolled = static_cast<net::Nanos>(interval_number_) * options_.interval;
-  if (length > rolled) shared_.intervals.add(interval_number_, length, interval_);
+  if (length > rolled) shared_.intervals.add(share_.worker, interval_number_, length, interval_);
 }
 
 template <net::Engine IO>
 void Worker<IO>::roll_intervals(net::Nanos t) {
   while (t >= interval_end_) {
-    shared_.intervals.add(interval_number_++, interval_end_ - phase_.begin, interval_);
+    shared_.intervals.add(share_.worker, interval_number_++, interval_end_ - phase_.begin,
+                          interval_);
     interval_.clear();
     interval_end_ += options_.interval;
   }

@@ -35,7 +35,7 @@ def parse_setting(arguments: Sequence[str]) -> Setting:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     parsed = parser.parse_args(arguments)
     return Setting(
-        bin=parsed.bin,
+        bin=_from_here(parsed.bin),
         out=parsed.out,
         connections=parsed.connections,
         message_size=64,
