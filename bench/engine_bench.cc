@@ -126,18 +126,26 @@ class Exchange {
   std::uint64_t answered_ = 0;
 };
 
+/// An engine that cannot accept tries again later, and would measure fewer connections meanwhile.
+template <class IO, class H>
+void step(IO& io, H& handler) {
+  io.poll(handler, net::kNever);
+  if (io.counters().accept_failures == 0) return;
+  throw std::system_error(io.counters().last_accept_errno, std::generic_category(), "accept");
+}
+
 /// Connects, and then an iteration is an echo.
 template <net::Engine IO>
 void run_client(benchmark::State& state, IO& io, const net::Address& address, bool splits) {
   const Shape shape = Shape::of(state);
   Exchange<IO> exchange(shape.bytes);
   exchange.connect(io, address, shape.connections);
-  while (!exchange.started()) io.poll(exchange, net::kNever);
+  while (!exchange.started()) step(io, exchange);
   std::uint64_t wanted = exchange.answered();
   const CpuSplit split;
   while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(shape.connections))) {
     wanted += shape.connections;
-    while (exchange.answered() < wanted) io.poll(exchange, net::kNever);
+    while (exchange.answered() < wanted) step(io, exchange);
   }
   if (splits) split.report(state);
   state.SetLabel(io.description());
@@ -176,7 +184,7 @@ void serve(net::Nanos spin, net::Fd listener, std::size_t connections) {
   IO io(spin);
   Echo<IO> echo;
   io.listen(std::move(listener));
-  while (echo.closed() < connections) io.poll(echo, net::kNever);
+  while (echo.closed() < connections) step(io, echo);
 }
 
 template <Backend kBackend>

@@ -171,11 +171,17 @@ void serve(const std::vector<Pair>& pairs, std::size_t message_size) {
 }
 
 /// Ends the server, which waits for each connection in its turn.
-struct ShutdownAtExit {
-  const std::vector<Pair>& pairs;
+class ShutdownAtExit {
+ public:
+  explicit ShutdownAtExit(const std::vector<Pair>& pairs) : pairs_(pairs) {}
   ~ShutdownAtExit() {
-    for (const Pair& pair : pairs) ::shutdown(pair.client.get(), SHUT_WR);
+    for (const Pair& pair : pairs_) ::shutdown(pair.client.get(), SHUT_WR);
   }
+  ShutdownAtExit(const ShutdownAtExit&) = delete;
+  ShutdownAtExit& operator=(const ShutdownAtExit&) = delete;
+
+ private:
+  const std::vector<Pair>& pairs_;
 };
 
 template <Waiting kWaiting>
@@ -185,7 +191,7 @@ void exchange_on_two_cores(benchmark::State& state) {
   const std::vector<std::byte> message(shape.bytes);
   std::vector<std::byte> buffer(shape.bytes);
   const std::jthread server(serve<kWaiting>, std::cref(pairs), shape.bytes);
-  const ShutdownAtExit shutdown_at_exit{pairs};
+  const ShutdownAtExit shutdown_at_exit(pairs);
   for (const Pair& pair : pairs) send_all(pair.client, message);
   while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(shape.connections))) {
     for (const Pair& pair : pairs) {

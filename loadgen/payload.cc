@@ -27,7 +27,7 @@ Payload::Payload(std::uint64_t seed, std::size_t message_size)
     const std::uint64_t random = next_random(seed);
     std::memcpy(block_.data() + at, &random, sizeof random);  // the last runs into the tail
   }
-  for (std::size_t at = 0; at < kLongest; ++at) block_[period_ + at] = block_[at % period_];
+  for (std::size_t at = 0; at < kLongest; ++at) block_[period_ + at] = block_[at];
 }
 
 std::optional<std::size_t> Payload::find(net::Bytes bytes) const {

@@ -106,10 +106,11 @@ Address::Address(const sockaddr* address, socklen_t size)
 }
 
 Address Address::resolve(const std::string& host, std::uint16_t port) {
-  const std::string name = without_brackets(host);
+  // The same everywhere (RFC 6761, section 6.3), even where no /etc/hosts says so.
+  const std::string name = host == "localhost" ? "127.0.0.1" : without_brackets(host);
   if (name.empty()) fail(host, "it is empty");
   if (is_malformed_ipv4(name)) fail(host, kIpv4Form);
-  const bool literal = name.size() != host.size() || name.find(':') != std::string::npos;
+  const bool literal = host.starts_with('[') || name.find(':') != std::string::npos;
 
   addrinfo hints{};
   hints.ai_family = literal ? AF_INET6 : AF_UNSPEC;
@@ -120,10 +121,7 @@ Address Address::resolve(const std::string& host, std::uint16_t port) {
   if (error != 0) fail(host, reason_of(error, literal));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
 
-  const addrinfo* chosen = found;
-  while (chosen != nullptr && chosen->ai_family != AF_INET) chosen = chosen->ai_next;
-  if (chosen == nullptr) chosen = found;
-  Address address(chosen->ai_addr, chosen->ai_addrlen);
+  Address address(found->ai_addr, found->ai_addrlen);
   static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
   reinterpret_cast<sockaddr_in*>(&address.storage_)->sin_port = htons(port);
   return address;

@@ -17,9 +17,9 @@ class Address {
   /// Takes what getsockname(2), accept(2) or getaddrinfo(3) gave.
   Address(const sockaddr* address, socklen_t size);
 
-  /// Resolves a name or a literal (brackets allowed). Where a name has both, IPv4 goes first: the
-  /// programs' own default is 127.0.0.1, and "localhost" often means ::1 as well. A literal asks no
-  /// name server. Throws std::runtime_error that names the host and the reason.
+  /// Resolves a name or a literal (brackets allowed) and takes the first answer of getaddrinfo(3).
+  /// "localhost" is 127.0.0.1, the programs' own default; a literal asks no name server. Throws
+  /// std::runtime_error that names the host and the reason.
   static Address resolve(const std::string& host, std::uint16_t port);
 
   /// "HOST:PORT", "HOST" or "[V6]:PORT"; without a port, `default_port`. Throws

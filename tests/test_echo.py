@@ -81,3 +81,15 @@ def test_urgent_data_stays_in_the_stream(server: EchoServer, already_there: bool
     due = b"".join(piece + b"!" for piece in pieces) + b"the end"
     expect_same(receive(connection, len(due)), due)
     ask(connection)
+
+
+@pytest.mark.every_rung
+def test_urgent_mark_in_every_message(server: EchoServer) -> None:
+    """The kernel stops at the mark, and a receive that begins at it gives EAGAIN while a signal or
+    task work is pending, though there is data: what waits for the next arrival then waits long."""
+    connection = server.connect()
+    for _ in range(scaled(2000)):
+        connection.sendall(b"first")
+        connection.send(b"!", socket.MSG_OOB)
+        connection.sendall(b"second")
+        expect_same(receive(connection, 12), b"first!second")
