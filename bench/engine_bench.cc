@@ -33,7 +33,7 @@ using net::ConnId;
 template <net::Engine IO>
 class Echo {
  public:
-  static constexpr bool kSentOnlyAsksForMore = true;
+  bool sent_only_asks_for_more() const { return true; }
 
   std::size_t closed() const { return closed_; }
 

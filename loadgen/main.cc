@@ -51,11 +51,15 @@ bool publish(const Options& options, const Result& result, const Verdict& verdic
   return written;
 }
 
-int measure(const Options& options) {
+Result run_until_signalled(const Options& options) {
   net::Signals signals({SIGINT, SIGTERM, SIGHUP});
+  return run(options, signals);
+}
+
+int measure(const Options& options) {
   allow_as_many_files_as_possible();
   nlohmann::ordered_json context = collect_context();
-  const Result result = run(options, signals);
+  const Result result = run_until_signalled(options);
   const Verdict verdict = judge(result);
   if (!publish(options, result, verdict, std::move(context))) return cli::kFailed;
   if (result.signal != 0) return 128 + result.signal;

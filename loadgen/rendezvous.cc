@@ -26,11 +26,6 @@ bool Rendezvous::all_here(net::Nanos deadline) {
   return changed_.wait_for(lock, left, [&] { return here_ == workers_; });
 }
 
-bool Rendezvous::all_left() {
-  const std::lock_guard lock(mutex_);
-  return workers_ == 0;
-}
-
 void Rendezvous::release(const Phase& phase) {
   const std::lock_guard lock(mutex_);
   phase_ = phase;

@@ -31,7 +31,6 @@ class Rendezvous {
 
   /// The main thread waits until `deadline` for all workers that have not left.
   bool all_here(net::Nanos deadline);
-  bool all_left();
   void release(const Phase& phase);
 
  private:

@@ -51,8 +51,10 @@ struct Result {
   /// nullopt where nothing was answered.
   std::optional<double> per_message(const CpuUse& cpu) const {
     if (tally.answered_in_window == 0 || elapsed == 0) return std::nullopt;
-    return cpu.utilisation() * static_cast<double>(elapsed) /
-           static_cast<double>(tally.answered_in_window);
+    // With a number of messages, all that was used between the readings was used for them.
+    const double used = options.messages ? static_cast<double>(cpu.time)
+                                         : cpu.utilisation() * static_cast<double>(elapsed);
+    return used / static_cast<double>(tally.answered_in_window);
   }
 };
 

@@ -32,6 +32,8 @@ constexpr net::Nanos kStep = 50 * net::kMillisecond;
 net::Nanos spin_of(const Options& options) {
   const int cpus = net::usable_cpus();
   const auto threads = static_cast<int>(options.threads);
+  const bool share_cpus = !options.cpus.empty() && options.cpus.size() < options.threads;
+  if (share_cpus && options.busy_poll.kind() == net::BusyPoll::Kind::kAuto) return 0;
   if (options.busy_poll.kind() == net::BusyPoll::Kind::kAuto)
     return cpus > threads ? net::kNever : 0;
   return options.busy_poll.spin(cpus, threads);
@@ -78,14 +80,14 @@ class Run {
     choose_backend();
     start_workers();
     wait_until_all_here("connecting");
-    if (shared_.opened == 0) {
+    if (shared_.opened == 0 && result_.signal == 0) {
       release_and_join({});
       throw_first_failure();
       throw NoConnection(fmt::format("cannot connect to {}: {}", options_.target.to_string(),
                                      std::strerror(joined_.connect_errno)));
     }
     server_ = ServerProcess::find(options_.target);
-    measure();
+    if (!shared_.stop) measure();
     release_and_join({});
     throw_first_failure();
     return report();
@@ -109,12 +111,26 @@ class Run {
     const net::Nanos spin = spin_of(options_);
     pin(0);  // this thread has little to do, and the server's CPU is not its place
     threads_.resize(options_.threads);
-    std::size_t first = 0;
-    for (std::size_t i = 0; i < threads_.size(); ++i) {
-      const std::size_t upto = options_.connections * (i + 1) / options_.threads;
-      start_worker({.worker = i, .first_connection = first, .connections = upto - first}, spin);
-      first = upto;
+    for (Thread& thread : threads_) {
+      thread.wake = net::Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+      if (!thread.wake) throw std::system_error(errno, std::generic_category(), "eventfd");
     }
+    std::size_t started = 0;
+    try {
+      for (; started < threads_.size(); ++started) start_worker(share_of(started), spin);
+    } catch (...) {
+      for (; started < threads_.size(); ++started) shared_.rendezvous.leave();
+      stop_workers();
+      wait_until_all_here("");
+      release_and_join({});
+      throw;
+    }
+  }
+
+  Share share_of(std::size_t worker) const {
+    const std::size_t first = options_.connections * worker / options_.threads;
+    const std::size_t upto = options_.connections * (worker + 1) / options_.threads;
+    return {.worker = worker, .first_connection = first, .connections = upto - first};
   }
 
   void pin(std::size_t worker) const {
@@ -123,8 +139,6 @@ class Run {
 
   void start_worker(Share share, net::Nanos spin) {
     Thread& slot = threads_[share.worker];
-    slot.wake = net::Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    if (!slot.wake) throw std::system_error(errno, std::generic_category(), "eventfd");
     slot.thread = std::thread([this, &slot, share, spin] {
       try {
         pin(share.worker);
@@ -134,6 +148,7 @@ class Run {
         });
       } catch (...) {
         slot.failure = std::current_exception();
+        shared_.failed = true;
       }
       shared_.intervals.leave(share.worker);
       shared_.rendezvous.leave();
@@ -163,8 +178,12 @@ class Run {
       attend(std::min(kStep, phase.begin - net::now()), "warming up");
     }
     before_ = after_ = Reading::take(server_);
-    while (!shared_.stop && net::now() < phase.end && !all_here()) {
-      attend(std::min(kStep, phase.end - net::now()), "");
+    // Messages may be used up at any time, and what comes after is not to be read.
+    const net::Nanos step = options_.messages ? 0 : kStep;
+    const net::Nanos look = options_.messages ? kShortStep : 0;
+    while (!shared_.stop && net::now() < phase.end &&
+           !shared_.rendezvous.all_here(net::now() + look)) {
+      attend(std::min(step, phase.end - net::now()), "");
     }
     after_ = Reading::take(server_);
     wait_until_all_here("waiting for replies");
@@ -200,12 +219,15 @@ class Run {
     pollfd signal_fd{.fd = signals_.fd(), .events = POLLIN, .revents = 0};
     const timespec timeout{.tv_sec = 0, .tv_nsec = std::clamp<net::Nanos>(longest, 0, kStep)};
     ::ppoll(&signal_fd, 1, &timeout, nullptr);
-    if (const int signal = signals_.next()) stop(signal);
+    if (const int signal = signals_.next()) {
+      if (result_.signal == 0) result_.signal = signal;
+      stop_workers();
+    }
+    if (shared_.failed) stop_workers();
     show(phase);
   }
 
-  void stop(int signal) {
-    if (result_.signal == 0) result_.signal = signal;
+  void stop_workers() {
     shared_.stop = true;
     for (const Thread& thread : threads_) ::eventfd_write(thread.wake.get(), 1);
   }

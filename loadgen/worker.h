@@ -38,7 +38,8 @@ struct Shared {
   const Payload& payload;
   Rendezvous rendezvous;
   IntervalLog intervals;
-  std::atomic<bool> stop = false;         // a signal came: end now, and report
+  std::atomic<bool> stop = false;         // end now, and report
+  std::atomic<bool> failed = false;       // a worker has ended with an exception
   std::atomic<std::uint64_t> opened = 0;  // connections
   std::atomic<std::uint64_t> errors = 0;  // for the live line
 };
@@ -92,7 +93,7 @@ class Worker {
   void check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span);
   void accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, net::Nanos span);
   void complete(Connection& c, net::Nanos t, net::Nanos span);
-  void suspect(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span, bool final);
+  std::vector<std::byte> suspect(IO& io, Connection& c, net::Bytes bytes, bool final);
   void lose(IO& io, Connection& c, const std::string& kind);
   bool awaited_by_another(const Connection& c, std::size_t position) const;
   void count_error(const std::string& kind);
@@ -119,6 +120,7 @@ class Worker {
   bool sending_ = false;           // new messages may go
   Phase phase_;
   net::Nanos last_reply_ = 0;
+  net::Nanos last_bytes_ = 0;
   net::Nanos interval_end_ = net::kNever;
   std::size_t interval_number_ = 0;
 };
@@ -198,7 +200,7 @@ void Worker<IO>::on_close(IO& io, net::ConnId id, int error) {
 /// An open connection ends before its time: what it still waited for will not come.
 template <net::Engine IO>
 void Worker<IO>::lose(IO& io, Connection& c, const std::string& kind) {
-  if (c.suspect) suspect(io, c, net::Bytes(), net::now(), 0, true);
+  while (c.suspect) check(io, c, suspect(io, c, net::Bytes(), true), net::now(), 0);
   if (c.state != State::kOpen) return;  // its last bytes were wrong, and it was closed for that
   c.state = State::kClosed;
   --open_;
@@ -226,7 +228,7 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
   for (;;) {
     const net::Nanos t = net::now();
     // A number of messages has no end in time: where nothing comes any more, it is not waited for.
-    const bool stalled = phase_.end == net::kNever && t - last_reply_ >= options_.timeout;
+    const bool stalled = phase_.end == net::kNever && t - last_bytes_ >= options_.timeout;
     if (sending_ && (shared_.stop || t >= phase_.end || quota_ == 0 || stalled)) {
       sending_ = false;
       if (shared_.stop) phase_.end = std::min(phase_.end, t);
@@ -235,7 +237,7 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
     if (shared_.stop) patience = std::min(patience, t + kAbortPatience);
     if (open_ == 0 || (!sending_ && (outstanding_ == 0 || t >= patience))) break;
     if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
-    const net::Nanos end = phase_.end == net::kNever ? last_reply_ + options_.timeout : phase_.end;
+    const net::Nanos end = phase_.end == net::kNever ? last_bytes_ + options_.timeout : phase_.end;
     io.poll(*this, sending_ ? std::min(end, interval_end_) : patience);
   }
   end_phase(io);
@@ -247,7 +249,7 @@ void Worker<IO>::begin_phase(IO& io, const Phase& phase) {
   interval_end_ = phase.begin == net::kNever ? net::kNever : phase.begin + options_.interval;
   interval_number_ = 0;
   interval_.clear();
-  last_reply_ = net::now();
+  last_reply_ = last_bytes_ = net::now();
   sending_ = true;
   quota_ = share_of(phase.messages);
   for (Connection& c : connections_) grant(io, c, net::now());
@@ -265,7 +267,7 @@ std::uint64_t Worker<IO>::share_of(std::uint64_t messages) const {
 
 template <net::Engine IO>
 void Worker<IO>::end_phase(IO& io) {
-  const bool cut_short = phase_.end == net::kNever || open_ == 0;
+  const bool cut_short = phase_.end == net::kNever || (open_ == 0 && sending_);
   tally_.ended = cut_short ? std::min(last_reply_, phase_.end) : phase_.end;
   if (phase_.begin != net::kNever) tally_.ended = std::max(tally_.ended, phase_.begin);
   for (Connection& c : connections_) {
@@ -282,7 +284,10 @@ void Worker<IO>::end_phase(IO& io) {
   if (tally_.ended >= interval_end_) roll_intervals(tally_.ended);
   const net::Nanos length = tally_.ended - phase_.begin;
   const auto rolled = static_cast<net::Nanos>(interval_number_) * options_.interval;
-  if (length > rolled) shared_.intervals.add(share_.worker, interval_number_, length, interval_);
+  if (length > rolled) {
+    shared_.intervals.add(share_.worker, interval_number_, length, interval_);
+  }
+  shared_.intervals.leave(share_.worker);
 }
 
 template <net::Engine IO>
@@ -353,6 +358,7 @@ void Worker<IO>::on_recv(IO& io, net::ConnId id, net::Bytes bytes) {
   if (bytes.empty()) return lose(io, c, "closed_by_peer");
   const net::Nanos t = io.completed_at();
   if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
+  last_bytes_ = t;
   if (t >= phase_.begin) tally_.bytes_received += bytes.size();
   check(io, c, bytes, t, io.completed_span());
   if (c.state != State::kOpen) return;
@@ -362,9 +368,17 @@ void Worker<IO>::on_recv(IO& io, net::ConnId id, net::Bytes bytes) {
 
 template <net::Engine IO>
 void Worker<IO>::check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span) {
+  std::vector<std::byte> again;  // owns what was kept as suspect and turned out to be in step
+  const auto suspect_from = [&](std::size_t at, bool final) {
+    again = suspect(io, c, bytes.subspan(at), final);
+    bytes = again;
+  };
   while (!bytes.empty()) {
     std::size_t size = std::min({bytes.size(), owed(c), Payload::kLongest});
-    if (c.suspect || size == 0) return suspect(io, c, bytes, t, span, size == 0);
+    if (c.suspect || size == 0) {
+      suspect_from(0, size == 0);
+      continue;
+    }
     if (c.oldest_is_wrong) {
       size = std::min<std::size_t>(size, size_ - c.received);
     } else if (options_.verify) {
@@ -373,7 +387,8 @@ void Worker<IO>::check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, ne
         const auto wrong = std::ranges::mismatch(bytes.first(size), expected).in1;
         const auto good = static_cast<std::size_t>(wrong - bytes.begin());
         accept_bytes(c, good, t, span);
-        return suspect(io, c, bytes.subspan(good), t, span, false);
+        suspect_from(good, false);
+        continue;
       }
     }
     accept_bytes(c, size, t, span);
@@ -415,10 +430,10 @@ void Worker<IO>::complete(Connection& c, net::Nanos t, net::Nanos span) {
 // ---- wrong bytes
 
 /// Keeps what comes after a wrong byte until it shows what is wrong. A flip leaves the stream in
-/// step and the connection goes on; after all else it can't be trusted any more and is closed.
+/// step: the bytes are returned, to be checked on. After all else the connection can't be trusted
+/// any more and is closed.
 template <net::Engine IO>
-void Worker<IO>::suspect(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span,
-                         bool final) {
+std::vector<std::byte> Worker<IO>::suspect(IO& io, Connection& c, net::Bytes bytes, bool final) {
   if (!c.suspect) c.suspect = std::make_unique<Connection::Suspect>();
   std::vector<std::byte>& received = c.suspect->received;
   received.insert(received.end(), bytes.begin(), bytes.end());
@@ -429,17 +444,15 @@ void Worker<IO>::suspect(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, 
                          .final = final || received.size() >= owed(c)};
   const auto fault = diagnose(
       payload_, wrong, [&](std::size_t position) { return awaited_by_another(c, position); });
-  if (!fault) return;
+  if (!fault) return {};
   ++tally_.corrupt;
   count_error(std::string(name_of(*fault)));
   c.oldest_is_wrong = c.outstanding > 0;
-  const std::vector<std::byte> rest = std::move(received);
+  std::vector<std::byte> rest = std::move(received);
   c.suspect.reset();
-  if (*fault == Fault::kFlipped) {
-    check(io, c, rest, t, span);
-  } else {
-    lose(io, c, "");
-  }
+  if (*fault == Fault::kFlipped) return rest;
+  lose(io, c, "");
+  return {};
 }
 
 template <net::Engine IO>

@@ -71,14 +71,17 @@ concept Handler = requires(H h, IO& io, ConnId c, Bytes bytes, int error) {
   h.on_wake(io);
 };
 
-/// A handler whose on_sent(io, c) does nothing but io.recv(c) may say so with a member
-/// `static constexpr bool kSentOnlyAsksForMore = true`. An engine may then put on_sent off until it
-/// can matter: it need not wake up for it.
+/// A handler whose on_sent(io, c) does nothing but io.recv(c) may say so with a member function
+/// `bool sent_only_asks_for_more() const`. An engine may then put on_sent off until it can matter:
+/// it need not wake up for it.
 template <class H>
-inline constexpr bool kSentCanWait = false;
-template <class H>
-requires requires { H::kSentOnlyAsksForMore; }
-inline constexpr bool kSentCanWait<H> = H::kSentOnlyAsksForMore;
+bool sent_can_wait(const H& handler) {
+  if constexpr (requires { handler.sent_only_asks_for_more(); }) {
+    return handler.sent_only_asks_for_more();
+  } else {
+    return false;
+  }
+}
 
 template <class IO>
 concept Engine = requires(IO io, const IO& cio, Fd fd, const Address& addr, ConnId c, Bytes bytes,

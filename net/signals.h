@@ -2,6 +2,7 @@
 // like for anything else and no code ever runs in a signal handler.
 #pragma once
 
+#include <csignal>
 #include <initializer_list>
 
 #include "net/fd.h"
@@ -10,9 +11,15 @@ namespace net {
 
 class Signals {
  public:
-  /// Blocks the signals in this thread and in those it starts from now on, and SIGPIPE's default,
-  /// death, is turned off. Throws std::system_error.
+  /// Blocks the signals in this thread and in those it starts from now on, but leaves those alone
+  /// that are ignored, as nohup(1) has SIGHUP. SIGPIPE's default, death, is turned off. Throws
+  /// std::system_error.
   Signals(std::initializer_list<int> signals);
+
+  /// From now on they have their default effect again.
+  ~Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
 
   int fd() const { return fd_.get(); }
 
@@ -20,6 +27,7 @@ class Signals {
   int next();
 
  private:
+  sigset_t set_{};
   Fd fd_;
 };
 

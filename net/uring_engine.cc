@@ -152,13 +152,14 @@ void UringEngine::send(ConnId id, Bytes bytes, Nanos* stamp) {
     return fail(id, *conn, ENOMEM);
   }
   ++conn->pending;
-  if (stamp != nullptr) stamps_.push_back(stamp);
   io_uring_sqe* sqe = queue_send(id, *conn, MSG_DONTWAIT);
+  if (stamp != nullptr) stamps_.push_back(stamp);  // behind those that a full queue handed over
   conn->trying = true;
   if (!features_.silent_send) return;
   sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
   conn->silent = true;
-  silent_.push_back(id);
+  if (!conn->listed) silent_.push_back(id);
+  conn->listed = true;
 }
 
 io_uring_sqe* UringEngine::queue_send(ConnId id, Conn& conn, int flags) {
@@ -411,8 +412,9 @@ void UringEngine::spin(Nanos deadline) {
 
 bool UringEngine::may_wait(bool sent_can_wait) {
   if (!due_.empty()) return false;
-  // Those armed before a starved connection may not need the buffers that it waits for.
-  if (!starved_.empty() && buffers_available() > 0) return false;
+  // Those armed before a starved connection may not need the buffers that it waits for; and silent
+  // sends hold some until they are settled.
+  if (!starved_.empty() && (buffers_available() > 0 || !silent_.empty())) return false;
   if (silent_.empty()) return true;
   // on_sent is due as soon as the enter returns, unless it would do no more than wait for bytes
   // that will be announced anyway.
@@ -426,10 +428,15 @@ void UringEngine::submit_and_fetch() { check(io_uring_submit_and_get_events(&rin
 
 void UringEngine::sleep(Nanos deadline) {
   io_uring_cqe* first = nullptr;
-  if (deadline == kNever) return check(io_uring_submit_and_wait(&ring_.ring, 1));
+  if (deadline == kNever) {
+    check(io_uring_submit_and_wait(&ring_.ring, 1));
+    entered_ = now();  // the time asleep is no part of the batch
+    return;
+  }
   const Nanos left = std::max<Nanos>(0, deadline - now());
   __kernel_timespec timeout{.tv_sec = left / kSecond, .tv_nsec = left % kSecond};
   check(io_uring_submit_and_wait_timeout(&ring_.ring, &first, 1, &timeout, nullptr));
+  entered_ = now();
 }
 
 // Passing troubles (a full completion queue, memory) go away as completions are read.

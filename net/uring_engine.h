@@ -113,6 +113,7 @@ class UringEngine {
     bool starved : 1 = false;
     bool trying : 1 = false;  // the send in flight does not wait for room
     bool silent : 1 = false;  // and posts no completion if it goes; not settled yet
+    bool listed : 1 = false;  // is in silent_
     bool sent : 1 = false;    // on_sent is due
     bool closing : 1 = false;
     bool queued : 1 = false;
@@ -228,7 +229,7 @@ class UringEngine {
 template <class H>
 requires Handler<H, UringEngine>
 void UringEngine::poll(H& handler, Nanos deadline) {
-  const unsigned count = enter(deadline, kSentCanWait<H>);
+  const unsigned count = enter(deadline, sent_can_wait(handler));
   // First the sends that went wrong, for they decide which of the silent ones went well; a kernel
   // posts them before the receives of the same enter in any case.
   for (unsigned i = 0; i < count; ++i) {
@@ -262,6 +263,7 @@ void UringEngine::settle(H& handler) {
   settling_.swap(silent_);
   for (const ConnId id : settling_) {
     Conn* conn = table_.find(id);
+    if (conn != nullptr) conn->listed = false;
     if (conn == nullptr || !conn->silent) continue;  // went on as an ordinary one
     conn->trying = conn->silent = false;
     --conn->pending;

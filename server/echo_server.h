@@ -31,7 +31,7 @@ class EchoServer {
 
   // ---- the echo
 
-  static constexpr bool kSentOnlyAsksForMore = true;
+  bool sent_only_asks_for_more() const { return !timed(); }
 
   void on_open(IO& io, net::ConnId c) {
     if (connections_.full()) return turn_away(io, c);

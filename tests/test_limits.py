@@ -117,6 +117,26 @@ def test_idle_means_silent_for_that_long(start_server: StartServer) -> None:
     assert silent > 0.1, f"expected an end after 200 ms of silence, it took {silent * 1e3:.0f} ms"
 
 
+def test_idle_after_many_messages_is_idle_too(start_server: StartServer) -> None:
+    server = start_server("--idle-timeout=2s")
+    connection = server.connect()
+    for _ in range(40):
+        ask(connection)
+    start = time.monotonic()
+    expect_end(connection)
+    silent = time.monotonic() - start
+    assert silent < 3.9, f"expected an end after 2 s of silence, not twice that: {silent:.1f} s"
+
+
+def test_active_means_any_byte(start_server: StartServer) -> None:
+    """The loop sleeps in between: that must not make the connection look older than it is."""
+    server = start_server("--idle-timeout=1s")
+    connection = server.connect()
+    for _ in range(4):
+        time.sleep(0.6)
+        ask(connection)
+
+
 def test_idle_connections_are_closed_beside_an_active_one(start_server: StartServer) -> None:
     server = start_server("--idle-timeout=500ms")
     idle = server.connect_many(5)

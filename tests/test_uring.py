@@ -145,3 +145,22 @@ def test_completion_queue_of_eight_loses_nothing(start_server: StartServer) -> N
             connection.close()
     server.await_fds(at_rest)
     assert server.counters()["overflows"] > 0, "expected the completion queue to overflow"
+
+
+@pytest.mark.only_io_uring
+@pytest.mark.every_rung
+def test_who_waits_for_a_buffer_is_not_slept_over(start_server: StartServer) -> None:
+    """All buffers are out with echoes that post no completion when they have gone, and the others
+    wait for one: the server may sleep over neither. Only connections of many small messages have
+    the receives that find no buffer without having been asked for."""
+    server = start_server(extra_environment={"ECHOBENCH_URING_BUFFERS": "4"})
+    connections = server.connect_many(12)
+    for connection in connections:
+        for _ in range(40):
+            ask(connection)
+    server.pause()
+    for connection in connections:
+        connection.sendall(b"all at once")
+    server.go_on()
+    for connection in connections:
+        expect_same(receive(connection, 11), b"all at once", "its echo")
