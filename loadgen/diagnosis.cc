@@ -48,7 +48,11 @@ class Examination {
   std::optional<std::size_t> origin(std::size_t most) const {
     const std::size_t size = std::min({kLongSample, most, evidence_.size()});
     if (size < kSample / 2) return std::nullopt;
-    return payload_.find(evidence_.first(size));
+    if (const auto found = payload_.find(evidence_.first(size))) return found;
+    // The sample may reach into another message, which need not be the next one.
+    const std::size_t rest = payload_.message_size() - wrong_.offset_in_message;
+    if (rest >= size || rest < kSample / 2) return std::nullopt;
+    return payload_.find(evidence_.first(rest));
   }
 
   std::size_t ahead(std::size_t position) const {
