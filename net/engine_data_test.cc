@@ -438,6 +438,31 @@ TYPED_TEST(EngineTest, AnswersAnIdleOneBesideManyThatSendAndDoNotRead) {
   EXPECT_LE(program.largest_piece(), kMostKept);
 }
 
+TYPED_TEST(EngineTest, AnswersAPoliteOneBesideManyThatReadSlowly) {
+  auto& program = this->program();
+  program.echo();
+  const Address address = program.listen("127.0.0.1", kTiny);
+  Accepted polite = program.accept(address);
+  auto slow = program.accept_patterns(200, address, kTiny);
+  int polls = 0;
+  const auto go_on = [&] {
+    ++polls;
+    for (std::size_t i = 0; i < slow.size(); ++i) {
+      if (slow[i].sent() < slow[i].received() + 10'000) slow[i].try_send(12'000);
+      if ((i + static_cast<std::size_t>(polls)) % 5 == 0) slow[i].try_receive();  // not all at once
+    }
+  };
+  ASSERT_TRUE(program.drive(go_on, [&] { return program.io().counters().parked >= 400; }));
+  for (int i = 1; i <= 20; ++i) {
+    ASSERT_TRUE(polite.peer.send("are you there?"));
+    const int before = polls;
+    ASSERT_TRUE(program.drive(go_on, [&] { return program.on(polite.id).sent == i; }));
+    EXPECT_LE(polls, before + 20) << "one has to wait for the others";
+    ASSERT_EQ(polite.peer.receive(14), "are you there?");
+  }
+  EXPECT_TRUE(std::ranges::all_of(slow, &PatternPeer::intact));
+}
+
 TYPED_TEST(EngineTest, TakesNoMoreFromAPeerThatDoesNotRead) {
   auto& program = this->program();
   program.echo();

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <functional>
@@ -70,6 +71,9 @@ class Program {
   std::function<void(ConnId)> when_closed = [](ConnId) {};
   std::function<void()> when_woken = [] {};
   bool keeps_received = true;
+  /// when_sent does nothing but recv().
+  bool lets_sent_wait = false;
+  bool sent_only_asks_for_more() const { return lets_sent_wait; }
 
   History& on(ConnId id) { return histories_[{id.slot, id.generation}]; }
   const std::vector<ConnId>& opened() const { return opened_; }
@@ -170,6 +174,18 @@ class Program {
       all.emplace_back(accept(address, receive_buffer).peer, stream + all.size());
     }
     return all;
+  }
+
+  /// Exchanges small messages on a connection that echoes, until an engine that adapts to them has.
+  void warm_up(const Accepted& a) {
+    for (int i = 0; i < 40; ++i) {
+      const int before = on(a.id).pieces;
+      ASSERT_EQ(::send(a.peer.fd(), "warm", 4, MSG_NOSIGNAL), 4);
+      ASSERT_TRUE(until([&] { return on(a.id).pieces > before && on(a.id).receiving; }));
+      ASSERT_TRUE(ready_for(a.peer.fd(), POLLIN));
+      std::array<char, 4> back{};
+      ASSERT_EQ(::recv(a.peer.fd(), back.data(), back.size(), 0), 4);
+    }
   }
 
   // ---- the handler

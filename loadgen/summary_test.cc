@@ -1,0 +1,138 @@
+// The closing report, whole and line by line.
+#include "loadgen/summary.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+
+#include "loadgen/testing_result.h"
+
+namespace loadgen {
+namespace {
+
+std::string summary_of(const Result& result) { return summary(result, judge(result)); }
+
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+TEST(Summary, ReadsLikeThis) {
+  EXPECT_EQ(summary_of(good_result()),
+            R"(127.0.0.1:8888: 2 connections, 64 B messages, closed loop, loadgen on epoll
+
+throughput  50.0 k/s   3.05 MiB/s each way   100 k messages in 2.00 s
+
+latency     100 k samples, one a message
+  min       1.00 us
+  mean      50.0 ms
+  p50       50.0 ms
+  p90       90.0 ms
+  p99       99.0 ms
+  p99.9     99.9 ms
+  p99.99     100 ms
+  max        100 ms
+  stamps are read once a batch: off by 2.00 us on average, 3.00 us at most
+
+CPU         client  10.0 us a message, 50 % of a core
+            server  5.00 us a message, 25 % of a core (echo-server, pid 4711, 4 threads)
+errors      none
+verdict     valid
+            In a closed loop a stalled server is asked less often, so stalls are under-represented.
+)");
+}
+
+TEST(Summary, TellsTheLoad) {
+  Result result = good_result();
+  result.options.connections = 1;
+  result.options.message_size = 4096;
+  EXPECT_EQ(summary_of(result).rfind("127.0.0.1:8888: 1 connection, 4.00 KiB messages, closed", 0),
+            0U);
+  result.options.connections = 500;
+  result.options.threads = 2;
+  result.options.pipeline = 16;
+  result.backend = net::Backend::kUring;
+  EXPECT_TRUE(has_line(summary_of(result),
+                       "127.0.0.1:8888: 500 connections on 2 threads, 4.00 KiB messages, "
+                       "16 outstanding on each, closed loop, loadgen on io_uring"));
+}
+
+TEST(Summary, SaysWhereThereAreTooFewSamples) {
+  Result result = good_result();
+  result.tally.latency = microseconds(100);
+  const std::string text = summary_of(result);
+  EXPECT_TRUE(has_line(text, "  p90       90.0 us")) << text;
+  EXPECT_TRUE(has_line(text, "  p99       -  too few samples")) << text;
+  EXPECT_TRUE(has_line(text, "  max        100 us")) << text;
+}
+
+TEST(Summary, OfNothingHasNoTable) {
+  Result result = good_result();
+  result.tally = Tally();
+  result.elapsed = 0;
+  const std::string text = summary_of(result);
+  EXPECT_EQ(text.find("p50"), std::string::npos) << text;
+  EXPECT_TRUE(has_line(text, "verdict     invalid")) << text;
+  EXPECT_NE(text.find("- a message"), std::string::npos) << text;
+}
+
+TEST(Summary, LeavesOutTheStampsWhereEachWasReadAlone) {
+  Result result = good_result();
+  result.tally.stamp_error = Histogram();
+  result.tally.stamp_error.record(0, 100'000);
+  EXPECT_EQ(summary_of(result).find("stamps"), std::string::npos);
+}
+
+TEST(Summary, LeavesOutAServerThatIsNotHere) {
+  Result result = good_result();
+  result.server.reset();
+  EXPECT_EQ(summary_of(result).find("server  "), std::string::npos);
+}
+
+TEST(Summary, CountsOneThread) {
+  Result result = good_result();
+  result.server->threads = 1;
+  EXPECT_NE(summary_of(result).find("1 thread)"), std::string::npos);
+}
+
+TEST(Summary, TellsWhatWasStolen) {
+  Result result = good_result();
+  EXPECT_EQ(summary_of(result).find("stolen"), std::string::npos);
+  result.steal_fraction = 0.031;
+  EXPECT_TRUE(has_line(summary_of(result), "            stolen by the hypervisor: 3.1 %"));
+  result.steal_fraction.reset();
+  EXPECT_EQ(summary_of(result).find("stolen"), std::string::npos);
+}
+
+TEST(Summary, NamesTheErrorsAndWhatIsUnanswered) {
+  Result result = good_result();
+  result.tally.errors = {{"connection_reset", 2}, {"flipped", 1}};
+  EXPECT_TRUE(has_line(summary_of(result), "errors      connection_reset 2, flipped 1"));
+  result.tally.unanswered = 5;
+  EXPECT_TRUE(
+      has_line(summary_of(result), "errors      connection_reset 2, flipped 1, unanswered 5"));
+  result.tally.errors.clear();
+  EXPECT_TRUE(has_line(summary_of(result), "errors      unanswered 5"));
+}
+
+TEST(Summary, GivesTheReasonsOfTheVerdict) {
+  Result result = good_result();
+  result.tally.corrupt = 3;
+  const std::string text = summary_of(result);
+  EXPECT_TRUE(has_line(text, "verdict     invalid")) << text;
+  EXPECT_TRUE(has_line(text, "            corrupt: wrong bytes came back 3 times")) << text;
+}
+
+TEST(Summary, SaysThatASignalEndedIt) {
+  Result result = good_result();
+  result.signal = 2;
+  EXPECT_TRUE(has_line(summary_of(result), "verdict     valid, ended early by a signal"));
+}
+
+TEST(Summary, FitsATerminal) {
+  std::istringstream lines(summary_of(good_result()));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100U) << line;
+}
+
+}  // namespace
+}  // namespace loadgen

@@ -1,0 +1,41 @@
+// The result of a run that went well, for the tests of what is made of results.
+#pragma once
+
+#include <cstdint>
+
+#include "loadgen/histogram.h"
+#include "loadgen/result.h"
+
+namespace loadgen {
+
+/// 1 us, 2 us ... so many.
+inline Histogram microseconds(std::int64_t count) {
+  Histogram histogram;
+  for (std::int64_t i = 1; i <= count; ++i) histogram.record(i * 1000);
+  return histogram;
+}
+
+/// Two connections, 100,000 messages of 64 bytes in 2 s, a server of 4 threads on this machine.
+inline Result good_result() {
+  Result result;
+  result.options.target = net::Address::resolve("127.0.0.1", 8888);
+  result.options.connections = 2;
+  result.options.duration = 2 * net::kSecond;
+  result.started_at = std::chrono::system_clock::from_time_t(1'700'000'000);
+  result.elapsed = 2 * net::kSecond;
+  result.tally.connections_opened = 2;
+  result.tally.answered_in_window = 100'000;
+  result.tally.bytes_sent = 6'400'000;
+  result.tally.bytes_received = 6'400'064;
+  result.tally.latency = microseconds(100'000);
+  result.tally.stamp_error = microseconds(3);
+  result.client = {.time = net::kSecond, .elapsed = 2 * net::kSecond};
+  result.server = ServerUse{.pid = 4711,
+                            .command = "echo-server",
+                            .threads = 4,
+                            .cpu = {.time = net::kSecond / 2, .elapsed = 2 * net::kSecond}};
+  result.steal_fraction = 0.0;
+  return result;
+}
+
+}  // namespace loadgen
