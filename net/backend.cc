@@ -24,7 +24,7 @@ const UringFeatures& uring_features_here() {
 Backend best_backend(std::string& why_not) {
 #ifdef ECHOBENCH_URING
   try {
-    uring_features_here();
+    probe_uring();
     return Backend::kUring;
   } catch (const BackendUnavailable& unavailable) {
     why_not = unavailable.what();
