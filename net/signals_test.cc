@@ -50,6 +50,28 @@ TEST(Signals, AreBlockedInThreadsThatStartLater) {
   EXPECT_EQ(sigismember(&blocked, SIGWINCH), 1);
 }
 
+TEST(Signals, LeavesAloneWhatIsIgnored) {
+  void (*const before)(int) = std::signal(SIGHUP, SIG_IGN);
+  {
+    Signals signals({SIGHUP, SIGUSR1});
+    send_self(SIGHUP);
+    send_self(SIGUSR1);
+    EXPECT_EQ(signals.next(), SIGUSR1);
+    EXPECT_EQ(signals.next(), 0);
+  }
+  std::signal(SIGHUP, before);
+}
+
+TEST(Signals, AfterwardsTheyAreAsBeforeAndNoneIsLeft) {
+  {
+    const Signals signals({SIGUSR1});
+    send_self(SIGUSR1);  // nobody fetches it
+  }
+  sigset_t blocked{};
+  pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  EXPECT_EQ(sigismember(&blocked, SIGUSR1), 0);
+}
+
 TEST(Signals, WritingToNobodyIsAnErrorAndNoDeath) {
   const Signals signals({SIGUSR1});
   std::array<int, 2> pair{};
