@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from echobench import marked_block
 from echobench.bench_record import Record, Series
 from echobench.quantity import duration
 
@@ -23,11 +24,7 @@ TWO_CORES = {
 
 def splice(document: str, figures: str) -> str:
     """The document with these figures between its markers; ValueError where it has none."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the document lacks the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+    return marked_block.splice(document, BEGIN, END, figures)
 
 
 def figures(records: Mapping[str, Record]) -> str:

@@ -18,7 +18,10 @@ from echobench.measure import Slice
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "results/quickstart"
 DOCUMENT = ROOT / "README.md"
-BEGIN = "<!-- quickstart: begin (written by scripts/readme from results/quickstart; not by hand) -->"
+BEGIN = (
+    "<!-- quickstart: begin "
+    "(written by scripts/readme from results/quickstart; not by hand) -->"
+)
 END = "<!-- quickstart: end -->"
 DOES_NOT_HOLD = 3
 
@@ -65,7 +68,7 @@ def right_document() -> str:
 def main(arguments: Sequence[str]) -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(prog="readme", allow_abbrev=False, description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 3 if it does not agree")
+    parser.add_argument("--check", action="store_true", help="only say whether it agrees")
     check = parser.parse_args(arguments).check
     try:
         right = right_document()
