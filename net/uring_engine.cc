@@ -232,6 +232,15 @@ void UringEngine::note_size(ConnId id, Conn& conn, std::size_t size) {
   }
 }
 
+// A receive that stops short of what is there has met an urgent mark (tcp(7)), and a multishot one
+// may then wait for an arrival that has already been. One that is armed anew looks first.
+void UringEngine::note_short_read(ConnId id, Conn& conn, std::size_t size) {
+  if (conn.arm != Arm::kMultishot || size >= kSmallBuffer) return;
+  conn.flow = Flow::kUnknown;
+  conn.small_in_a_row = 0;
+  cancel_multishot(id, conn);
+}
+
 void UringEngine::set_aside(ConnId id, Conn& conn, Bytes bytes) {
   try {
     if (!conn.inbox && !spare_inboxes_.empty()) {

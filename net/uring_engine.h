@@ -184,6 +184,7 @@ class UringEngine {
   void receive_failed(ConnId id, Conn& conn, int error);
   void set_aside(ConnId id, Conn& conn, Bytes bytes);
   void note_size(ConnId id, Conn& conn, std::size_t size);
+  void note_short_read(ConnId id, Conn& conn, std::size_t size);
 
   void arm_accept();
   void pause_accepting(int error);
@@ -230,13 +231,14 @@ template <class H>
 requires Handler<H, UringEngine>
 void UringEngine::poll(H& handler, Nanos deadline) {
   const unsigned count = enter(deadline, sent_can_wait(handler));
+  const bool all_submitted = io_uring_sq_ready(&ring_.ring) == 0;
   // First the sends that went wrong, for they decide which of the silent ones went well; a kernel
   // posts them before the receives of the same enter in any case.
   for (unsigned i = 0; i < count; ++i) {
     const io_uring_cqe& cqe = completion(i);
     if (op_of(cqe.user_data) == Op::kSend) send_ended(id_of(cqe.user_data), cqe.res);
   }
-  settle(handler);
+  if (all_submitted) settle(handler);
   for (unsigned i = 0; i < count; ++i) {
     const io_uring_cqe cqe = completion(0);
     io_uring_cq_advance(&ring_.ring, 1);  // at once: a verb that must submit may need the room
@@ -259,7 +261,7 @@ void UringEngine::poll(H& handler, Nanos deadline) {
 // been read; those that overflowed the queue have not.
 template <class H>
 void UringEngine::settle(H& handler) {
-  if (silent_.empty() || io_uring_sq_ready(&ring_.ring) != 0 || overflown()) return;
+  if (silent_.empty() || overflown()) return;
   settling_.swap(silent_);
   for (const ConnId id : settling_) {
     Conn* conn = table_.find(id);
@@ -314,6 +316,7 @@ void UringEngine::received(H& handler, ConnId id, const io_uring_cqe& cqe, Buffe
   if (cqe.res > 0 && !conn.closing) {
     const Bytes bytes(buffer, static_cast<std::size_t>(cqe.res));
     note_size(id, conn, bytes.size());
+    if ((cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0) note_short_read(id, conn, bytes.size());
     if (conn.wants_recv && !conn.inbox) {
       deliver(handler, id, conn, {bytes, buffer, nullptr});
     } else {
