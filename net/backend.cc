@@ -16,8 +16,8 @@ std::optional<Backend> parse_backend(std::string_view name) {
 
 #ifdef ECHOBENCH_URING
 const UringFeatures& uring_features_here() {
-  static const UringFeatures features = probe_uring();
-  return features;
+  static const UringFeatures kFeatures = probe_uring();
+  return kFeatures;
 }
 #endif
 

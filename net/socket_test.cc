@@ -150,7 +150,7 @@ TEST(PendingError, IsWhatAFailedConnectLeft) {
   const Refusal nobody;
   const Fd fd = socket_for(nobody.address(), Mode::kNonBlocking);
   EXPECT_EQ(pending_error(fd.get()), 0);
-  ::connect(fd.get(), nobody.address().data(), nobody.address().size());
+  (void)::connect(fd.get(), nobody.address().data(), nobody.address().size());
   ASSERT_TRUE(ready_for(fd.get(), POLLOUT));
   EXPECT_EQ(pending_error(fd.get()), ECONNREFUSED);
   EXPECT_EQ(pending_error(fd.get()), 0) << "it is told once";

@@ -28,7 +28,7 @@ constexpr int kTiny = 4096;
 /// A program on an engine that was made in this environment, skipped where there is no io_uring.
 class UringTest : public ::testing::Test {
  protected:
-  void make_program(std::map<std::string, std::string> environment) {
+  void make_program(const std::map<std::string, std::string>& environment) {
     for (const auto& [name, value] : environment) set_.emplace_back(name, value);
     try {
       program_ = std::make_unique<Program<UringEngine>>(0);

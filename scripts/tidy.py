@@ -14,6 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ class Cache:
         return self._directory / f"{name}.json"
 
 
-def write_database(sources: Sequence[Source]) -> None:
+def write_database(sources: Sequence[Source], directory: Path) -> None:
     """A compilation database with each file once: clang-tidy takes a file that several targets
     compile as often as it finds it."""
     entries = [
@@ -124,13 +125,13 @@ def write_database(sources: Sequence[Source]) -> None:
         }
         for source in sources
     ]
-    (CACHE / "compile_commands.json").write_text(json.dumps(entries))
+    (directory / "compile_commands.json").write_text(json.dumps(entries))
 
 
-def check(source: Source, cache: Cache) -> str | None:
+def check(source: Source, database: Path, cache: Cache) -> str | None:
     """The complaints, None where there are none."""
     note = cache.look(source)
-    command = ["clang-tidy", "--quiet", "-p", str(CACHE), str(source.path)]
+    command = ["clang-tidy", "--quiet", "-p", str(database), str(source.path)]
     if source.path.name.endswith(TEST_ENDINGS):
         command.append(NOT_FOR_TESTS)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -149,19 +150,17 @@ def diagnostics_in(output: str) -> list[str]:
     return ["\n".join(lines[at:end]) for at, end in zip(starts, [*starts[1:], len(lines)])]
 
 
-def main(build: Path) -> int:
-    """Checks what is not known to be clean; the exit status."""
-    version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
-    common = version + (ROOT / ".clang-tidy").read_bytes() + Path(__file__).read_bytes()
-    cache = Cache(CACHE, common)
-    sources = sources_of(build)
-    write_database(sources)
-    todo = [source for source in sources if not cache.knows(source)]
-    print(f"clang-tidy: {len(todo)} of {len(sources)} sources to check", flush=True)
-    shown: set[str] = set()
+def check_all(sources: Sequence[Source], cache: Cache) -> int:
+    """Prints the complaints; how many sources have any."""
     bad = 0
-    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for complaints in pool.map(lambda source: check(source, cache), todo):
+    shown: set[str] = set()
+    workers = len(os.sched_getaffinity(0))
+    with (
+        tempfile.TemporaryDirectory(prefix="tidy-") as database,
+        concurrent.futures.ThreadPoolExecutor(workers) as pool,
+    ):
+        write_database(sources, Path(database))
+        for complaints in pool.map(lambda each: check(each, Path(database), cache), sources):
             if complaints is None:
                 continue
             bad += 1
@@ -169,7 +168,18 @@ def main(build: Path) -> int:
                 if diagnostic not in shown:  # one in a header comes back with each source
                     print(diagnostic, flush=True)
                 shown.add(diagnostic)
-    return 1 if bad else 0
+    return bad
+
+
+def main(build: Path) -> int:
+    """Checks what is not known to be clean; the exit status."""
+    version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
+    common = version + (ROOT / ".clang-tidy").read_bytes() + Path(__file__).read_bytes()
+    cache = Cache(CACHE, common)
+    sources = sources_of(build)
+    todo = [source for source in sources if not cache.knows(source)]
+    print(f"clang-tidy: {len(todo)} of {len(sources)} sources to check", flush=True)
+    return 1 if check_all(todo, cache) else 0
 
 
 if __name__ == "__main__":
