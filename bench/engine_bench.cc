@@ -165,7 +165,7 @@ void with_engine_or_skip(benchmark::State& state, Backend backend, net::Nanos sp
 
 template <Backend kBackend>
 void engine_one_core(benchmark::State& state) {
-  with_engine_or_skip(state, kBackend, 0, [&](auto& io) {
+  with_engine_or_skip(state, kBackend, 0, [&](net::Engine auto& io) {
     net::Fd listener = net::listen_on(any_loopback_port(), 4096);
     const net::Address address = net::Address::of_socket(listener.get());
     io.listen(std::move(listener));
@@ -193,7 +193,7 @@ void engine_two_cores(benchmark::State& state) {
   if (cpus < 2) return state.SkipWithError("needs two CPUs");
   const net::Nanos spin = net::BusyPoll::automatic().spin(cpus, 1);
   std::jthread server;  // is joined when the client's engine, and so every connection, is closed
-  with_engine_or_skip(state, kBackend, spin, [&](auto& io) {
+  with_engine_or_skip(state, kBackend, spin, [&](net::Engine auto& io) {
     using IO = std::remove_reference_t<decltype(io)>;
     net::Fd listener = net::listen_on(any_loopback_port(), 4096);
     const net::Address address = net::Address::of_socket(listener.get());

@@ -1,18 +1,22 @@
 #include "cli/shared_options.h"
 
-#include <stdexcept>
+#include <algorithm>
 #include <string>
 
 #include "cli/units.h"
 
 namespace cli {
 
-std::optional<net::Backend> parse_backend(std::string_view text) {
-  try {
-    return net::parse_backend(text);
-  } catch (const std::invalid_argument&) {
-    throw BadValue(std::string(net::kBackendNames));
+std::optional<net::Backend> parse_backend(std::string_view text,
+                                          std::span<const net::Backend> allowed) {
+  if (text == "auto") return std::nullopt;
+  const auto backend = net::backend_named(text);
+  if (backend && std::ranges::find(allowed, *backend) != allowed.end()) return backend;
+  std::string names;
+  for (const net::Backend each : allowed) {
+    names += (names.empty() ? "" : ", ") + std::string(net::name_of(each));
   }
+  throw BadValue(names + " or auto");
 }
 
 net::BusyPoll parse_busy_poll(std::string_view text) {

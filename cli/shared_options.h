@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "net/backend.h"
@@ -9,8 +10,9 @@
 
 namespace cli {
 
-/// "epoll", "io_uring"; nullopt for "auto". Throws BadValue.
-std::optional<net::Backend> parse_backend(std::string_view text);
+/// One of these backends, by name; nullopt for "auto". Throws BadValue.
+std::optional<net::Backend> parse_backend(std::string_view text,
+                                          std::span<const net::Backend> allowed);
 
 /// "auto", "off", "always" or a duration up to 1 s. Throws BadValue.
 net::BusyPoll parse_busy_poll(std::string_view text);

@@ -142,7 +142,7 @@ class Run {
     slot.thread = std::thread([this, &slot, share, spin] {
       try {
         pin(share.worker);
-        net::with_engine(result_.backend, spin, [&](auto& io) {
+        net::with_engine(result_.backend, spin, [&](net::Engine auto& io) {
           Worker<std::remove_reference_t<decltype(io)>> worker(shared_, share, slot.wake.get());
           slot.tally = worker.run(io);
         });

@@ -3,15 +3,21 @@
 namespace net {
 
 std::string_view name_of(Backend backend) {
-  return backend == Backend::kUring ? "io_uring" : "epoll";
+  std::string_view name;
+  const auto look = [&](auto choice) {
+    if (choice.kBackend == backend) name = decltype(choice)::IO::kName;
+  };
+  std::apply([&](auto... choices) { (look(choices), ...); }, Backends{});
+  return name;
 }
 
-std::optional<Backend> parse_backend(std::string_view name) {
-  for (const Backend backend : {Backend::kEpoll, Backend::kUring}) {
-    if (name == name_of(backend)) return backend;
-  }
-  if (name == "auto") return std::nullopt;
-  throw std::invalid_argument(std::string(kBackendNames));
+std::optional<Backend> backend_named(std::string_view name) {
+  std::optional<Backend> found;
+  const auto look = [&](auto choice) {
+    if (decltype(choice)::IO::kName == name) found = choice.kBackend;
+  };
+  std::apply([&](auto... choices) { (look(choices), ...); }, Backends{});
+  return found;
 }
 
 #ifdef ECHOBENCH_URING

@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <iostream>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include "net/testing_environment.h"
@@ -17,29 +16,34 @@ namespace {
 TEST(Backend, IsNamedAsOnTheCommandLine) {
   EXPECT_EQ(name_of(Backend::kEpoll), "epoll");
   EXPECT_EQ(name_of(Backend::kUring), "io_uring");
+  EXPECT_EQ(name_of(Backend::kPoll), "poll");
+  EXPECT_EQ(name_of(Backend::kBlocking), "blocking");
 }
 
-TEST(ParseBackend, ReadsTheNames) {
-  EXPECT_EQ(parse_backend("epoll"), Backend::kEpoll);
-  EXPECT_EQ(parse_backend("io_uring"), Backend::kUring);
-  EXPECT_EQ(parse_backend("auto"), std::nullopt);
-}
-
-TEST(ParseBackend, RefusesAllElseAndSaysWhatIsAllowed) {
-  for (const char* name : {"", "Epoll", "uring", "io-uring", "epoll ", "auto,epoll", "kqueue"}) {
-    try {
-      parse_backend(name);
-      ADD_FAILURE() << "'" << name << "' was read";
-    } catch (const std::invalid_argument& refusal) {
-      EXPECT_STREQ(refusal.what(), "epoll, io_uring or auto");
-    }
+TEST(Backend, IsFoundByItsName) {
+  for (const Backend backend :
+       {Backend::kEpoll, Backend::kUring, Backend::kPoll, Backend::kBlocking}) {
+    EXPECT_EQ(backend_named(name_of(backend)), backend);
   }
 }
 
-TEST(WithEngine, MakesEpollAndReturnsTheResult) {
-  const std::string text =
-      with_engine(Backend::kEpoll, 0, [](auto& io) { return io.description(); });
-  EXPECT_EQ(text, "epoll");
+TEST(Backend, IsNotFoundByAnyOther) {
+  for (const char* name : {"", "Epoll", "uring", "io-uring", "epoll ", "auto,epoll", "kqueue"}) {
+    EXPECT_EQ(backend_named(name), std::nullopt) << name;
+  }
+}
+
+TEST(WithEngine, MakesWhatIsAskedForAndReturnsTheResult) {
+  const auto describe = [](auto& io) { return io.description(); };
+  EXPECT_EQ(with_engine(Backend::kEpoll, 0, describe), "epoll");
+  EXPECT_EQ(with_engine(Backend::kPoll, 0, describe), "poll");
+  EXPECT_EQ(with_engine(Backend::kBlocking, 0, describe), "blocking: a thread per connection");
+}
+
+TEST(WithEngine, GivesNothingLessThanWhatIsAskedFor) {
+  const auto needs_all = [](Engine auto&) {};
+  EXPECT_NO_THROW(with_engine(Backend::kPoll, 0, needs_all));
+  EXPECT_THROW(with_engine(Backend::kBlocking, 0, needs_all), BackendUnavailable);
 }
 
 TEST(WithEngine, MakesIoUringOrSaysWhyNot) {

@@ -5,7 +5,8 @@
 // so there is no recursion. The caller owns the loop, and both belong to one thread.
 //
 //   io.listen(fd)        accept from now on; each connection ends up in on_open(io, c)
-//   io.connect(addr)     on_open(io, c), or on_close(io, c, errno); addr must live until then
+//   io.connect(addr)     on_open(io, c), or on_close(io, c, errno); addr must live until then;
+//                        a second argument sets IP's hop limit, 0: the system's
 //   io.recv(c)           at most one outstanding; on_recv(io, c, bytes); no bytes: the peer's FIN
 //   io.send(c, bytes)    at most one outstanding; sends ALL of it; on_sent(io, c)
 //   io.shutdown(c)       sends FIN; not while a send is outstanding
@@ -83,12 +84,12 @@ bool sent_can_wait(const H& handler) {
   }
 }
 
+/// What a server needs that answers each connection in turns: it asks for a recv or for a send, and
+/// for nothing else until that is done.
 template <class IO>
-concept Engine = requires(IO io, const IO& cio, Fd fd, const Address& addr, ConnId c, Bytes bytes,
-                          Nanos* stamp) {
+concept ServerEngine = requires(IO io, const IO& cio, Fd fd, ConnId c, Bytes bytes, Nanos* stamp) {
   io.listen(std::move(fd));
   io.stop_listening();
-  { io.connect(addr) } -> std::same_as<ConnId>;
   io.watch(fd.get());
   io.recv(c);
   io.send(c, bytes);
@@ -105,6 +106,13 @@ concept Engine = requires(IO io, const IO& cio, Fd fd, const Address& addr, Conn
   { cio.unread(c) } -> std::same_as<std::size_t>;  // received by this host, not yet by the handler
   { cio.counters() } -> std::same_as<const EngineCounters&>;
   { cio.description() } -> std::same_as<std::string>;  // "epoll", "io_uring: defer_taskrun ..."
+};
+
+/// The whole contract: connects too, and receives while it sends.
+template <class IO>
+concept Engine = ServerEngine<IO> && requires(IO io, const Address& addr, int hop_limit) {
+  { io.connect(addr) } -> std::same_as<ConnId>;
+  { io.connect(addr, hop_limit) } -> std::same_as<ConnId>;
 };
 
 }  // namespace net

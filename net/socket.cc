@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -44,11 +45,34 @@ Fd listen_on(const Address& address, int backlog) {
   return fd;
 }
 
-Fd socket_for(const Address& address, Mode mode) {
+Fd socket_for(const Address& address, Mode mode, int hop_limit) {
   const int nonblocking = mode == Mode::kNonBlocking ? SOCK_NONBLOCK : 0;
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | nonblocking, 0));
   if (fd) set_stream_options(fd.get());
+  if (fd && hop_limit > 0) {
+    const bool v6 = address.family() == AF_INET6;
+    ::setsockopt(fd.get(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_UNICAST_HOPS : IP_TTL,
+                 &hop_limit, sizeof hop_limit);
+  }
   return fd;
+}
+
+void keep_syn(int listener) {
+  const int on = 1;
+  ::setsockopt(listener, IPPROTO_TCP, TCP_SAVE_SYN, &on, sizeof on);
+}
+
+int hop_limit_of_syn(int fd) {
+  std::array<std::uint8_t, 128> syn{};  // from the IP header on
+  socklen_t size = syn.size();
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, syn.data(), &size) != 0 || size < 20) return 0;
+  const bool v6 = syn[0] >> 4 == 6;
+  return v6 ? syn[7] : syn[8];
+}
+
+void reset_on_close(int fd) {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
 void set_mode(int fd, Mode mode) {

@@ -18,8 +18,18 @@ enum class Mode { kNonBlocking, kBlocking };
 /// wildcard takes IPv4 as well. Throws std::system_error that names the address.
 Fd listen_on(const Address& address, int backlog);
 
-/// A socket for connecting to `address`, with the same options. Descriptor -1 and errno on failure.
-Fd socket_for(const Address& address, Mode mode);
+/// A socket for connecting to `address`, with the same options. Its packets start with this hop
+/// limit (IP_TTL, ip(7); 0: the system's). Descriptor -1 and errno on failure.
+Fd socket_for(const Address& address, Mode mode, int hop_limit = 0);
+
+/// Connections that this listener accepts can say with which hop limit their SYN came here
+/// (TCP_SAVE_SYN, Linux 4.2).
+void keep_syn(int listener);
+/// That hop limit, once per connection; 0 where it is not known.
+int hop_limit_of_syn(int fd);
+
+/// A close from now on is a reset (SO_LINGER with 0 s, socket(7)), and drops what is unsent.
+void reset_on_close(int fd);
 
 void set_mode(int fd, Mode mode);
 

@@ -19,6 +19,7 @@
 
 #include "net/engine.h"
 #include "net/epoll_engine.h"
+#include "net/poll_engine.h"
 #include "net/socket.h"
 #include "net/testing_peer.h"
 #ifdef ECHOBENCH_URING
@@ -232,15 +233,15 @@ class Program {
 };
 
 #ifdef ECHOBENCH_URING
-using Engines = ::testing::Types<EpollEngine, UringEngine>;
+using Engines = ::testing::Types<EpollEngine, PollEngine, UringEngine>;
 #else
-using Engines = ::testing::Types<EpollEngine>;
+using Engines = ::testing::Types<EpollEngine, PollEngine>;
 #endif
 
 struct EngineName {
   template <class IO>
   static std::string GetName(int) {  // NOLINT(readability-identifier-naming): GoogleTest's
-    return std::same_as<IO, EpollEngine> ? "epoll" : "io_uring";
+    return IO::kName;
   }
 };
 

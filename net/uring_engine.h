@@ -44,6 +44,8 @@ namespace net {
 
 class UringEngine {
  public:
+  static constexpr const char* kName = "io_uring";
+
   /// `spin`: how long to look again before sleeping (net/busy_poll.h). The thread that makes the
   /// engine must be the one that polls it. Throws BackendUnavailable, std::system_error.
   explicit UringEngine(Nanos spin, const UringFeatures& features = probe_uring());
@@ -53,7 +55,7 @@ class UringEngine {
 
   void listen(Fd listener);
   void stop_listening();
-  ConnId connect(const Address& address);
+  ConnId connect(const Address& address, int hop_limit = 0);
   void watch(int fd);
 
   void recv(ConnId id);

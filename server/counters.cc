@@ -6,6 +6,8 @@
 #include <string>
 
 #include "cli/complain.h"
+#include "server/loop_guard.h"
+#include "server/signing.h"
 
 namespace server {
 namespace {
@@ -16,10 +18,12 @@ void say(const std::string& line) { cli::complain("echo-server", line); }
 
 void print(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open) {
   std::string line = fmt::format(
-      "open={} accepted={} turned_away={} timed_out={} bytes={} waits={} parked={} starved={} "
+      "open={} accepted={} turned_away={} timed_out={} unreachable={} loops={} long_lines={} "
+      "bytes={} waits={} parked={} starved={} "
       "overflows={} accept_failures={}",
-      open, engine.accepted, counters.turned_away, counters.timed_out, counters.bytes, engine.waits,
-      engine.parked, engine.starved, engine.overflows, engine.accept_failures);
+      open, engine.accepted, counters.turned_away, counters.timed_out, counters.unreachable,
+      counters.loops, counters.long_lines, counters.bytes, engine.waits, engine.parked,
+      engine.starved, engine.overflows, engine.accept_failures);
   for (const auto& [error, count] : counters.errors) {
     line += fmt::format(" {}={}", strerrorname_np(error), count);
   }
@@ -34,11 +38,25 @@ void Log::report_now(const net::EngineCounters& engine, const Counters& counters
     say(fmt::format("cannot accept: {} ({} times so far)", std::strerror(engine.last_accept_errno),
                     engine.accept_failures));
   }
-  if (counters.turned_away != turned_away_) {
+  if (counters.turned_away != said_.turned_away) {
     say(fmt::format("too many connections: {} turned away so far", counters.turned_away));
   }
+  if (counters.unreachable != said_.unreachable) {
+    say(fmt::format("cannot reach the next hop: {} ({} clients closed so far)",
+                    std::strerror(counters.last_unreachable_errno), counters.unreachable));
+  }
+  if (counters.loops != said_.loops) {
+    say(
+        fmt::format("this chain leads back to itself, or has more than {} nodes: {} clients closed "
+                    "so far",
+                    LoopGuard::kMostHops, counters.loops));
+  }
+  if (counters.long_lines != said_.long_lines) {
+    say(fmt::format("a line was longer than {} bytes: {} clients closed so far",
+                    SignedStream::kLongestLine, counters.long_lines));
+  }
   accept_failures_ = engine.accept_failures;
-  turned_away_ = counters.turned_away;
+  said_ = counters;
 }
 
 }  // namespace server

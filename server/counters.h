@@ -10,10 +10,17 @@
 namespace server {
 
 struct Counters {
-  std::uint64_t bytes = 0;              // received, and so owed or sent back
-  std::uint64_t turned_away = 0;        // beyond --max-connections
-  std::uint64_t timed_out = 0;          // --idle-timeout
+  std::uint64_t bytes = 0;        // received, and so owed or sent back
+  std::uint64_t turned_away = 0;  // beyond --max-connections
+  std::uint64_t timed_out = 0;    // --idle-timeout
+  std::uint64_t unreachable = 0;  // clients for whom the next hop did not answer (--relay)
+  int last_unreachable_errno = 0;
+  std::uint64_t loops = 0;              // clients that came round in a circle (--relay)
+  std::uint64_t long_lines = 0;         // clients that sent what is no line (--sign)
   std::map<int, std::uint64_t> errors;  // connections that ended with this errno
+
+  /// What is worth a line on stderr.
+  std::uint64_t troubles() const { return turned_away + unreachable + loops + long_lines; }
 };
 
 /// One line on stderr.
@@ -23,7 +30,7 @@ void print(const Counters& counters, const net::EngineCounters& engine, std::uin
 class Log {
  public:
   void report(const net::EngineCounters& engine, const Counters& counters) {
-    if (engine.accept_failures != accept_failures_ || counters.turned_away != turned_away_) {
+    if (engine.accept_failures != accept_failures_ || counters.troubles() != said_.troubles()) {
       report_now(engine, counters);
     }
   }
@@ -32,7 +39,7 @@ class Log {
   void report_now(const net::EngineCounters& engine, const Counters& counters);
 
   std::uint64_t accept_failures_ = 0;
-  std::uint64_t turned_away_ = 0;
+  Counters said_;
   net::Nanos silent_until_ = 0;
 };
 

@@ -20,7 +20,10 @@
 #include "net/signals.h"
 #include "net/socket.h"
 #include "server/echo_server.h"
+#include "server/housekeeping.h"
 #include "server/options.h"
+#include "server/relay.h"
+#include "server/signing_echo.h"
 
 namespace server {
 namespace {
@@ -39,7 +42,8 @@ std::uint32_t max_connections(const Options& options) {
   std::error_code ignored;
   const std::filesystem::directory_iterator open_files("/proc/self/fd", ignored);
   const auto used = static_cast<rlim_t>(std::distance(begin(open_files), end(open_files)));
-  const rlim_t possible = files.rlim_cur > used ? files.rlim_cur - used : 1;
+  const rlim_t each = options.next_hop ? 2 : 1;
+  const rlim_t possible = files.rlim_cur > used + each ? (files.rlim_cur - used) / each : 1;
   const auto asked = static_cast<rlim_t>(
       options.max_connections.value_or(std::numeric_limits<std::int32_t>::max()));
   if (options.max_connections && asked > possible) {
@@ -77,22 +81,35 @@ net::Backend choose(const Options& options) {
   return backend;
 }
 
+/// Runs the service that was asked for, on this engine.
+template <net::ServerEngine IO>
+int run_service(IO& io, const Options& options, Housekeeping& house) {
+  const auto run = [&](auto&& service) { return house.run(io, service); };
+  if constexpr (net::Engine<IO>) {
+    if (options.next_hop) return run(Relay<IO>(house, *options.next_hop, options.signature));
+  }
+  if (!options.signature.empty()) return run(SigningEcho<IO>(house, options.signature));
+  return run(EchoServer<IO>(house));
+}
+
 int serve(const Options& options) {
   net::Signals signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1});
   const net::Nanos spin = options.busy_poll.spin(net::usable_cpus(), 1);
   if (options.cpu) net::pin_to_cpu(*options.cpu);
   const net::Backend backend = choose(options);
-  return net::with_engine(backend, spin, [&](auto& io) {
+  return net::with_engine(backend, spin, [&](net::ServerEngine auto& io) {
     net::Fd listener = net::listen_on(options.address, options.backlog);
     const net::Address address = net::Address::of_socket(listener.get());
-    if (backend != net::Backend::kEpoll) std::fprintf(stderr, "%s\n", io.description().c_str());
+    if (options.next_hop) net::keep_syn(listener.get());
+    if (io.description() != net::name_of(backend)) {
+      std::fprintf(stderr, "%s\n", io.description().c_str());
+    }
     warn_of_surprises(options, address);
     io.watch(signals.fd());
     io.listen(std::move(listener));
-    EchoServer<std::remove_reference_t<decltype(io)>> server(options, max_connections(options),
-                                                             signals);
+    Housekeeping house(options, max_connections(options), signals);
     announce(address, backend);
-    return server.run(io);
+    return run_service(io, options, house);
   });
 }
 

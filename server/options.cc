@@ -1,10 +1,15 @@
 #include "server/options.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
 #include <cstdint>
-#include <exception>
+#include <stdexcept>
 #include <string>
 
 #include "cli/command_line.h"
+#include "cli/complain.h"
 #include "cli/exit_code.h"
 #include "cli/shared_options.h"
 #include "cli/units.h"
@@ -45,17 +50,70 @@ void limits(cli::CommandLine& line, Options& options) {
   });
 }
 
+constexpr std::array kBackends{net::Backend::kEpoll, net::Backend::kUring, net::Backend::kPoll,
+                               net::Backend::kBlocking};
+
 void engine(cli::CommandLine& line, Options& options) {
   line.group("Engine");
   line.option("--backend", "NAME",
-              "epoll, io_uring, or auto: io_uring where it works here, else epoll (epoll)",
-              [&](auto text) { options.backend = cli::parse_backend(text); });
+              "epoll; io_uring; auto: io_uring where it works here, else epoll; and to compare "
+              "with: poll, which asks about every connection each time, and blocking, the "
+              "lecture's loop in a thread per connection (epoll)",
+              [&](auto text) { options.backend = cli::parse_backend(text, kBackends); });
   line.option("--busy-poll", "auto|off|always|TIME",
               "how long to spin before sleeping; auto: 50us if there are two CPUs (auto)",
               [&](auto text) { options.busy_poll = cli::parse_busy_poll(text); });
   line.option("--cpu", "N", "run on this CPU only", [&](auto text) {
     options.cpu = static_cast<int>(cli::parse_count(text, 0, cli::kMaxCpu));
   });
+}
+
+net::Address parse_next_hop(std::string_view text) {
+  try {
+    return net::Address::parse(text, cli::kDefaultPort);
+  } catch (const std::invalid_argument& error) {
+    throw cli::BadValue(error.what());
+  }
+}
+
+/// A name stands in a line between " > " and " > ", and must be told apart from both.
+std::string parse_name(std::string_view text) {
+  constexpr std::size_t kLongest = 64;
+  const auto allowed = [](unsigned char c) { return c > ' ' && c != '>' && c != 127; };
+  if (text.empty() || text.size() > kLongest || !std::ranges::all_of(text, allowed)) {
+    throw cli::BadValue("a name of at most 64 bytes without spaces and '>'");
+  }
+  return std::string(text);
+}
+
+void chain(cli::CommandLine& line, Options& options) {
+  line.group("As a node in a chain");
+  line.option("--relay", "HOST:PORT", "pass everything on to this server, and back what it returns",
+              [&](auto text) { options.next_hop = parse_next_hop(text); });
+  line.option("--sign", "NAME", "put ' > NAME' at the end of each line before it goes on, or back",
+              [&](auto text) { options.signature = " > " + parse_name(text); });
+}
+
+int complain(const std::string& text) {
+  cli::complain("echo-server", text);
+  return cli::kUsage;
+}
+
+/// What each option allows, and all of them together do not; 0 if nothing.
+int contradiction(const Options& options) {
+  const bool blocks = options.backend == net::Backend::kBlocking;
+  const auto polling = options.busy_poll.kind();
+  if (blocks && (polling == net::BusyPoll::Kind::kAlways || polling == net::BusyPoll::Kind::kFor)) {
+    return complain("--busy-poll: the threads of --backend=blocking sleep in their calls");
+  }
+  if (blocks && options.next_hop) {
+    return complain("--relay: needs a backend that can wait for both ends; blocking can not");
+  }
+  const auto& next = options.next_hop;
+  if (next && options.address.port() != 0 && next->to_string() == options.address.to_string()) {
+    return complain(fmt::format("--relay: {} is this server itself", next->to_string()));
+  }
+  return 0;
 }
 
 }  // namespace
@@ -74,10 +132,12 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
       [&](auto text) { port = static_cast<std::uint16_t>(cli::parse_count(text, 0, 65535)); });
   engine(line, options);
   limits(line, options);
+  chain(line, options);
   line.footer(kFooter);
   if (const auto code = line.parse(argc, argv)) return *code;
 
   options.address = net::Address::resolve(host, port);
+  if (const int code = contradiction(options)) return code;
   return options;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <variant>
 
 #include "net/address.h"
@@ -19,6 +20,8 @@ struct Options {
   net::Nanos drain_timeout = 10 * net::kSecond;
   net::BusyPoll busy_poll = net::BusyPoll::automatic();
   std::optional<int> cpu;
+  std::optional<net::Address> next_hop;  // --relay
+  std::string signature;                 // " > NAME", what --sign puts behind each line
 };
 
 /// The options, or the exit code to end with after --help or a usage error.

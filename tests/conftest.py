@@ -14,7 +14,7 @@ import pytest
 from server_process import (PROGRAMS, SANITIZER, Backend, EchoServer, NotListening, RunProgram,
                             StartServer, environment)
 
-BACKENDS = ["epoll", "io_uring"]
+BACKENDS = ["epoll", "io_uring", "poll", "blocking"]
 
 URING_FEATURES = ["defer_taskrun", "multishot_accept", "multishot_recv", "silent_send"]
 URING_RUNGS = [*URING_FEATURES, ",".join(URING_FEATURES)]
@@ -27,10 +27,13 @@ UNAVAILABLE = 4
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_rung: also on each rung of the io_uring ladder")
     config.addinivalue_line("markers", "only_io_uring: says nothing about the other backends")
+    config.addinivalue_line("markers", "has_a_loop: says nothing about threads that block")
 
 
 def backends_for(test: pytest.Item) -> list[Backend]:
     names = ["io_uring"] if test.get_closest_marker("only_io_uring") else BACKENDS
+    if test.get_closest_marker("has_a_loop"):
+        names = [name for name in names if name != "blocking"]
     rungs = URING_RUNGS if test.get_closest_marker("every_rung") else []
     return [Backend(name) for name in names] + [Backend("io_uring", rung) for rung in rungs]
 

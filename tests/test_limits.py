@@ -175,6 +175,7 @@ def test_cpu_pins_the_server(start_server: StartServer) -> None:
     assert server.allowed_cpus() == str(cpu)
 
 
+@pytest.mark.has_a_loop
 @pytest.mark.parametrize("busy_poll", ["off", "auto", "50us"])
 def test_idle_server_sleeps(start_server: StartServer, busy_poll: str) -> None:
     server = start_server(f"--busy-poll={busy_poll}")
@@ -185,6 +186,7 @@ def test_idle_server_sleeps(start_server: StartServer, busy_poll: str) -> None:
     ask(connection)
 
 
+@pytest.mark.has_a_loop
 def test_busy_poll_always_never_sleeps(start_server: StartServer) -> None:
     server = start_server("--busy-poll=always")
     ask(server.connect())
@@ -192,6 +194,7 @@ def test_busy_poll_always_never_sleeps(start_server: StartServer) -> None:
     wait_until(lambda: server.cpu_seconds() > used + 0.3, "expected an idle server to spin")
 
 
+@pytest.mark.has_a_loop
 @pytest.mark.parametrize("busy_poll", ["off", "auto", "always", "50us"])
 def test_busy_poll_changes_no_byte(start_server: StartServer, busy_poll: str) -> None:
     server = start_server(f"--busy-poll={busy_poll}")

@@ -1,0 +1,152 @@
+// What a server does beside its service: it turns away whom it has no room for, closes those who
+// were silent too long, minds the signals, keeps the counters, and comes to an orderly end.
+#pragma once
+
+#include <algorithm>
+#include <csignal>
+#include <cstdint>
+
+#include "net/engine.h"
+#include "net/signals.h"
+#include "net/socket.h"
+#include "server/connections.h"
+#include "server/counters.h"
+#include "server/options.h"
+
+namespace server {
+
+class Housekeeping {
+ public:
+  Housekeeping(const Options& options, std::uint32_t max_connections, net::Signals& signals)
+      : options_(options),
+        connections_(max_connections, options.idle_timeout != net::kNever),
+        signals_(signals) {}
+
+  // ---- what a service tells of its clients
+
+  /// Whether there is room for this one; else it is closed.
+  template <net::ServerEngine IO>
+  bool admit(IO& io, net::ConnId c);
+
+  /// Bytes have come; until sent(), they are owed.
+  template <net::ServerEngine IO>
+  void received(IO& io, net::ConnId c, std::size_t bytes) {
+    note_time(io);
+    counters_.bytes += bytes;
+    connections_.moved(c, true);
+  }
+  template <net::ServerEngine IO>
+  void sent(IO& io, net::ConnId c) {
+    note_time(io);
+    connections_.moved(c, false);
+  }
+  void ended(net::ConnId c, int error) {
+    if (error != 0) ++counters_.errors[error];
+    connections_.remove(c);
+  }
+
+  bool timed() const { return options_.idle_timeout != net::kNever; }
+  bool draining() const { return drained_by_ != net::kNever; }
+  Counters& counters() { return counters_; }
+
+  // ---- a server's life
+
+  /// Runs until a signal ends it; returns the exit code. While draining, service.drain(io, c) is
+  /// asked again and again for each client to bring its business to an end.
+  template <net::ServerEngine IO, class Service>
+  int run(IO& io, Service& service);
+
+  template <net::ServerEngine IO>
+  void on_wake(IO& io);
+
+  /// How an echo ends for a client.
+  template <net::ServerEngine IO>
+  void drain_echo(IO& io, net::ConnId c);
+
+ private:
+  static constexpr net::Nanos kDrainStep = 10 * net::kMillisecond;
+
+  template <net::ServerEngine IO>
+  void note_time(IO& io) {
+    if (timed()) connections_.set_time(io.completed_at());
+  }
+  template <net::ServerEngine IO>
+  net::Nanos close_idle(IO& io, net::Nanos now);
+
+  const Options& options_;
+  Connections connections_;
+  net::Signals& signals_;
+  Counters counters_;
+  Log log_;
+  net::Nanos drained_by_ = net::kNever;  // a signal has come: everything ends by then
+  int second_signal_ = 0;
+};
+
+template <net::ServerEngine IO>
+bool Housekeeping::admit(IO& io, net::ConnId c) {
+  if (connections_.full()) {
+    ++counters_.turned_away;
+    io.close(c);
+    return false;
+  }
+  note_time(io);
+  connections_.add(c);
+  return true;
+}
+
+template <net::ServerEngine IO, class Service>
+int Housekeeping::run(IO& io, Service& service) {
+  net::Nanos deadline = net::kNever;
+  while (second_signal_ == 0) {
+    io.poll(service, deadline);
+    deadline = timed() ? close_idle(io, net::now()) : net::kNever;
+    log_.report(io.counters(), counters_);
+    if (!draining()) continue;
+    connections_.for_each([&](net::ConnId c) { service.drain(io, c); });
+    const net::Nanos now = net::now();
+    if (connections_.count() == 0 || now >= drained_by_) return 0;
+    deadline = std::min({deadline, drained_by_, now + kDrainStep});
+  }
+  return 128 + second_signal_;
+}
+
+template <net::ServerEngine IO>
+void Housekeeping::on_wake(IO& io) {
+  while (const int signal = signals_.next()) {
+    if (signal == SIGUSR1) {
+      print(counters_, io.counters(), connections_.count());
+    } else if (draining()) {
+      second_signal_ = signal;
+    } else {
+      io.stop_listening();
+      drained_by_ = net::now() + options_.drain_timeout;
+    }
+  }
+}
+
+template <net::ServerEngine IO>
+net::Nanos Housekeeping::close_idle(IO& io, net::Nanos now) {
+  net::Nanos next_at = net::kNever;
+  for (;;) {
+    const net::ConnId c = connections_.idle(now, options_.idle_timeout, next_at);
+    if (c.generation == 0) return next_at;
+    ++counters_.timed_out;
+    connections_.remove(c);
+    io.close(c);
+  }
+}
+
+// A connection is done when all that its peer sent has been read, sent back and acknowledged. FIN
+// tells the peer that no more will come. Closing any earlier could answer with a reset what is
+// still on its way, and a reset discards what the peer has not read.
+template <net::ServerEngine IO>
+void Housekeeping::drain_echo(IO& io, net::ConnId c) {
+  if (connections_.owed(c) || io.unread(c) > 0) return;
+  if (!connections_.finished(c)) {
+    connections_.set_finished(c);
+    io.shutdown(c);
+  }
+  if (net::unacknowledged_bytes(io.fd(c)) == 0) io.close(c);
+}
+
+}  // namespace server

@@ -1,0 +1,191 @@
+// A node in a chain: what a client sends goes on to the next hop, and what the next hop sends goes
+// back to the client.
+//
+//     while data := client.recv(): next_hop.sendall(data)      and the other way round, at once
+//
+// Each way is an echo with two ends: nothing is received from one side while its last bytes are on
+// their way to the other, so who does not read stops who sends, through the whole chain. FIN
+// travels after the bytes before it, and only that way; a reset travels both ways.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/engine.h"
+#include "server/housekeeping.h"
+#include "server/loop_guard.h"
+#include "server/signing.h"
+
+namespace server {
+
+template <net::Engine IO>
+class Relay {
+ public:
+  /// `signature`: put behind each line that goes on to the next hop; empty: none.
+  Relay(Housekeeping& house, const net::Address& next_hop, std::string signature)
+      : house_(house), next_hop_(next_hop), signature_(std::move(signature)) {}
+
+  void on_open(IO& io, net::ConnId c);
+  void on_recv(IO& io, net::ConnId from, net::Bytes bytes);
+  void on_sent(IO& io, net::ConnId to);
+  void on_close(IO& io, net::ConnId c, int error);
+  void on_wake(IO& io) { house_.on_wake(io); }
+
+  /// As if the client had finished: the next hop gets FIN, returns what it still has, and ends.
+  void drain(IO& io, net::ConnId c);
+
+ private:
+  static constexpr net::ConnId kNone{};
+
+  /// One of the two connections that make a way through this node.
+  struct Leg {
+    net::ConnId self;
+    net::ConnId other;
+    bool is_client = false;
+    bool open = false;
+    bool finished = false;   // its FIN has come
+    bool passed_on = false;  // and has gone on to the other
+    bool busy = false;       // bytes are on their way to it
+    std::unique_ptr<SignedStream> stream;
+  };
+
+  Leg& leg(net::ConnId c) { return legs_[c.slot]; }
+  net::ConnId client_of(const Leg& leg) const { return leg.is_client ? leg.self : leg.other; }
+  void begin(net::ConnId c, net::ConnId other, bool is_client);
+  void greet(IO& io, net::ConnId client);
+  void pass(IO& io, Leg& from, net::Bytes piece);
+  void pass_fin(IO& io, Leg& from);
+  void count_end(const Leg& ended, int error);
+
+  Housekeeping& house_;
+  const net::Address& next_hop_;
+  std::string signature_;
+  std::vector<Leg> legs_;  // by slot
+};
+
+// ---- how the two legs come to stand
+
+template <net::Engine IO>
+void Relay<IO>::on_open(IO& io, net::ConnId c) {
+  if (c.slot >= legs_.size() || leg(c).self != c) return greet(io, c);
+  leg(c).open = true;
+  io.recv(c);
+  io.recv(leg(c).other);
+}
+
+/// The client is not read from until the next hop has answered.
+template <net::Engine IO>
+void Relay<IO>::greet(IO& io, net::ConnId client) {
+  if (!house_.admit(io, client)) return;
+  const LoopGuard guard(net::hop_limit_of_syn(io.fd(client)));
+  if (guard.is_loop()) {
+    ++house_.counters().loops;
+    return io.close(client);
+  }
+  const net::ConnId next = io.connect(next_hop_, guard.next_hop_limit());
+  begin(client, next, true);
+  begin(next, client, false);
+}
+
+template <net::Engine IO>
+void Relay<IO>::begin(net::ConnId c, net::ConnId other, bool is_client) {
+  if (legs_.size() <= c.slot) legs_.resize(c.slot + 1);
+  Leg& fresh = leg(c) = Leg{};
+  fresh.self = c;
+  fresh.other = other;
+  fresh.is_client = is_client;
+  if (is_client && !signature_.empty()) fresh.stream = std::make_unique<SignedStream>();
+}
+
+// ---- one way: from, to
+
+template <net::Engine IO>
+void Relay<IO>::on_recv(IO& io, net::ConnId c, net::Bytes bytes) {
+  Leg& from = leg(c);
+  if (from.finished) return;  // it was told to end, and what it says now comes too late
+  if (bytes.empty()) {
+    from.finished = true;
+    return pass(io, from, from.stream ? from.stream->finish(signature_) : bytes);
+  }
+  house_.received(io, client_of(from), bytes.size());
+  pass(io, from, from.stream ? from.stream->sign(signature_, bytes) : bytes);
+}
+
+template <net::Engine IO>
+void Relay<IO>::on_sent(IO& io, net::ConnId to) {
+  leg(to).busy = false;
+  Leg& from = leg(leg(to).other);
+  pass(io, from, from.stream ? from.stream->sign_rest(signature_) : net::Bytes());
+}
+
+/// Sends the piece, or, where there is none, takes the next step.
+template <net::Engine IO>
+void Relay<IO>::pass(IO& io, Leg& from, net::Bytes piece) {
+  if (from.stream && from.stream->line_too_long()) {
+    ++house_.counters().long_lines;
+    io.close(from.self);
+  } else if (!piece.empty()) {
+    leg(from.other).busy = true;
+    io.send(from.other, piece);
+  } else if (from.finished) {
+    pass_fin(io, from);
+  } else {
+    house_.sent(io, client_of(from));
+    io.recv(from.self);
+  }
+}
+
+template <net::Engine IO>
+void Relay<IO>::pass_fin(IO& io, Leg& from) {
+  Leg& to = leg(from.other);
+  from.passed_on = true;
+  if (!to.passed_on || house_.draining()) return io.shutdown(to.self);
+  from.other = to.other = kNone;  // both ways have ended, and each leg ends for itself
+  io.close(to.self);
+  io.close(from.self);
+}
+
+// ---- the end
+
+template <net::Engine IO>
+void Relay<IO>::on_close(IO& io, net::ConnId c, int error) {
+  if (c.slot >= legs_.size() || leg(c).self != c) return house_.ended(c, error);  // never had legs
+  const Leg ended = std::exchange(leg(c), Leg{});
+  count_end(ended, error);
+  if (ended.other == kNone) return;
+  leg(ended.other).other = kNone;
+  const bool was_reset = error != 0 && (ended.is_client || ended.open);
+  if (was_reset) net::reset_on_close(io.fd(ended.other));
+  io.close(ended.other);
+}
+
+template <net::Engine IO>
+void Relay<IO>::count_end(const Leg& ended, int error) {
+  Counters& counters = house_.counters();
+  if (ended.is_client) {
+    house_.ended(ended.self, error);
+  } else if (error != 0 && !ended.open) {
+    ++counters.unreachable;
+    counters.last_unreachable_errno = error;
+  } else if (error != 0) {
+    ++counters.errors[error];
+  }
+}
+
+template <net::Engine IO>
+void Relay<IO>::drain(IO& io, net::ConnId c) {
+  if (c.slot >= legs_.size() || leg(c).self != c || leg(c).other == kNone) return;
+  Leg& client = leg(c);
+  Leg& next = leg(client.other);
+  if (!next.open) return;
+  if (!client.finished && !next.busy && io.unread(c) == 0) {
+    client.finished = true;
+    pass(io, client, client.stream ? client.stream->finish(signature_) : net::Bytes());
+  }
+  if (client.passed_on && next.passed_on && net::unacknowledged_bytes(io.fd(c)) == 0) io.close(c);
+}
+
+}  // namespace server
