@@ -67,7 +67,7 @@ TEST(SignedStream, DoesNotDependOnHowTheStreamIsCut) {
     std::string text;
     for (auto size = random() % 300; text.size() < size;) text += "ab\r\n"[random() % 4];
     const std::string whole = signed_by_pieces(text, text.size() + 1);
-    for (const std::size_t most : {1, 2, 3, 7}) {
+    for (const std::size_t most : {1U, 2U, 3U, 7U}) {
       ASSERT_EQ(signed_by_pieces(text, most), whole) << "in pieces of " << most;
     }
   }

@@ -28,11 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_rung: also on each rung of the io_uring ladder")
     config.addinivalue_line("markers", "only_io_uring: says nothing about the other backends")
     config.addinivalue_line("markers", "has_a_loop: says nothing about threads that block")
+    config.addinivalue_line("markers", "relays: needs a backend that can be a relay")
 
 
 def backends_for(test: pytest.Item) -> list[Backend]:
     names = ["io_uring"] if test.get_closest_marker("only_io_uring") else BACKENDS
-    if test.get_closest_marker("has_a_loop"):
+    if test.get_closest_marker("has_a_loop") or test.get_closest_marker("relays"):
         names = [name for name in names if name != "blocking"]
     rungs = URING_RUNGS if test.get_closest_marker("every_rung") else []
     return [Backend(name) for name in names] + [Backend("io_uring", rung) for rung in rungs]
