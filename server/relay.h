@@ -83,6 +83,7 @@ void Relay<IO>::greet(IO& io, net::ConnId client) {
   const LoopGuard guard(net::hop_limit_of_syn(io.fd(client)));
   if (guard.is_loop()) {
     ++house_.counters().loops;
+    net::reset_on_close(io.fd(client));  // FIN alone would leave the other way open, all round
     return io.close(client);
   }
   const net::ConnId next = io.connect(next_hop_, guard.next_hop_limit());

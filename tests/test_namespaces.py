@@ -81,9 +81,9 @@ def test_message_through_five_hosts(hosts: list[str], backend: Backend) -> None:
             if number + 1 < HOSTS:
                 options.append(f"--relay=10.77.{number}.2")
             nodes.enter_context(node(hosts[number], *options))
-        said = subprocess.run(["ip", "netns", "exec", hosts[0], str(PROGRAMS / "echo-client"),
-                               "127.0.0.1", "hello"], capture_output=True, text=True, timeout=30,
-                              env=environment(), check=False)
+        client = ["ip", "netns", "exec", hosts[0], str(PROGRAMS / "echo-client")]
+        said = subprocess.run([*client, "127.0.0.1:8888", "hello"], capture_output=True, text=True,
+                              timeout=30, env=environment(), check=False)
     assert (said.returncode, said.stdout) == (0, " > ".join(["hello", *NAMES]) + "\n"), said.stderr
 
 
