@@ -20,6 +20,7 @@ URING_FEATURES = ["defer_taskrun", "multishot_accept", "multishot_recv", "silent
 URING_RUNGS = [*URING_FEATURES, ",".join(URING_FEATURES)]
 
 SECONDS_PER_TEST = 180 if SANITIZER else 60
+SECONDS_PER_LONG_TEST = 300
 SESSION_MARK = "ECHOBENCH_TEST_SESSION"
 UNAVAILABLE = 4
 
@@ -28,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_rung: also on each rung of the io_uring ladder")
     config.addinivalue_line("markers", "only_io_uring: says nothing about the other backends")
     config.addinivalue_line("markers", "has_a_loop: says nothing about threads that block")
+    config.addinivalue_line("markers", "several_minutes: takes longer than others may")
     config.addinivalue_line("markers", "relays: needs a backend that can be a relay")
 
 
@@ -72,13 +74,16 @@ def nothing_is_left() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def limited_time() -> Iterator[None]:
+def limited_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that hangs fails, and those after it still run."""
+    long = request.node.get_closest_marker("several_minutes") is not None
+    seconds = SECONDS_PER_LONG_TEST if long else SECONDS_PER_TEST
+
     def expire(_number: int, _frame: object) -> None:
-        raise AssertionError(f"the test hangs: it was not done after {SECONDS_PER_TEST} s")
+        raise AssertionError(f"the test hangs: it was not done after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.alarm(SECONDS_PER_TEST)
+    signal.alarm(seconds)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
