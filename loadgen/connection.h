@@ -1,5 +1,5 @@
 // One connection of the load generator: where it is in the payload, what it waits for, and when
-// each outstanding message was handed to the kernel.
+// each outstanding message was due and was handed to the kernel.
 #pragma once
 
 #include <cstddef>
@@ -34,12 +34,17 @@ struct Connection {
   bool oldest_is_wrong = false;  // counted as corrupt, so it is no sample
 };
 
-/// When messages were sent: a ring of `pipeline` stamps per connection, in one allocation.
-class SendStamps {
- public:
+struct SendStamp {
   /// Handed over together with the message before.
   static constexpr net::Nanos kWithPrevious = -1;
 
+  net::Nanos sent = 0;  // when it was handed to the kernel
+  net::Nanos due = 0;   // when it should have been
+};
+
+/// When messages were sent: a ring of `pipeline` stamps per connection, in one allocation.
+class SendStamps {
+ public:
   explicit SendStamps(std::size_t pipeline) : pipeline_(static_cast<std::uint32_t>(pipeline)) {}
 
   void make_room(std::size_t connections) {
@@ -52,13 +57,13 @@ class SendStamps {
   }
 
   /// Valid until make_room().
-  net::Nanos& at(std::uint32_t connection, std::uint32_t index) {
+  SendStamp& at(std::uint32_t connection, std::uint32_t index) {
     return stamps_[std::size_t{connection} * pipeline_ + index];
   }
 
  private:
   std::uint32_t pipeline_;
-  std::vector<net::Nanos> stamps_;
+  std::vector<SendStamp> stamps_;
 };
 
 }  // namespace loadgen

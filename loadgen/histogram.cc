@@ -72,26 +72,27 @@ double Histogram::mean() const noexcept {
 }
 
 std::int64_t Histogram::quantile(double q) const noexcept {
-  return count_ == 0 ? 0 : value_at_rank(rank(q));
+  return count_ == 0 ? 0 : value_at_rank(rank(q, count_));
 }
 
-std::optional<std::int64_t> Histogram::supported_quantile(double q) const noexcept {
+std::optional<std::int64_t> Histogram::supported_quantile(double q,
+                                                          std::int64_t infinite) const noexcept {
   if (count_ == 0) return std::nullopt;
-  const std::int64_t at = rank(q);
-  if (count_ - at < kSamplesAbove) return std::nullopt;
+  const std::int64_t at = rank(q, count_ + infinite);
+  if (at > count_ || count_ + infinite - at < kSamplesAbove) return std::nullopt;
   return value_at_rank(at);
 }
 
-std::int64_t Histogram::rank(double q) const noexcept {
+std::int64_t Histogram::rank(double q, std::int64_t count) noexcept {
   if (!(q > 0.0)) return 1;
-  if (q >= 1.0) return count_;
+  if (q >= 1.0) return count;
   // 0.07 * 100 is 7.000000000000001 in binary: a product that is whole but for its rounding error
   // must not be rounded up to the next rank.
-  const double exact = q * static_cast<double>(count_);
+  const double exact = q * static_cast<double>(count);
   const double whole = std::round(exact);
   const double error = 2 * std::numeric_limits<double>::epsilon() * exact;
   const double rounded = std::abs(exact - whole) <= error ? whole : std::ceil(exact);
-  return std::clamp(static_cast<std::int64_t>(rounded), std::int64_t{1}, count_);
+  return std::clamp(static_cast<std::int64_t>(rounded), std::int64_t{1}, count);
 }
 
 std::int64_t Histogram::value_at_rank(std::int64_t rank) const noexcept {

@@ -88,7 +88,16 @@ class alignas(64) Histogram {
   /// quantile(q), or nothing where fewer than kSamplesAbove samples have a higher rank. That one
   /// rule holds for every q: p50 needs 20 samples, p90 100, p99 1,000, p99.9 10,000. Samples are
   /// told apart by rank, not by value: equal values support a quantile too.
-  std::optional<std::int64_t> supported_quantile(double q) const noexcept;
+  ///
+  /// With `infinite`: as if so many more samples lay above all others. Nothing where the rank falls
+  /// among them.
+  std::optional<std::int64_t> supported_quantile(double q,
+                                                 std::int64_t infinite = 0) const noexcept;
+
+  /// Whether the sample of rank q is one of the `infinite` that lie above all others.
+  bool is_infinite(double q, std::int64_t infinite) const noexcept {
+    return rank(q, count_ + infinite) > count_;
+  }
 
   /// Requires index < kCountsLength.
   std::int64_t count_at(std::size_t index) const noexcept { return counts_[index]; }
@@ -130,7 +139,7 @@ class alignas(64) Histogram {
 
   void record_outside(std::int64_t ns) noexcept;
   void widen_to(std::int64_t lowest, std::int64_t highest) noexcept;
-  std::int64_t rank(double q) const noexcept;
+  static std::int64_t rank(double q, std::int64_t count) noexcept;
   std::int64_t value_at_rank(std::int64_t rank) const noexcept;
 
   std::vector<std::int64_t> counts_;

@@ -321,5 +321,21 @@ TEST(Histogram, MadeOfCountsBeyondOneHourIsSaturated) {
   EXPECT_EQ(histogram.max(), Histogram::kHighest);
 }
 
+TEST(Histogram, WhatNeverEndedIsLongerThanAllElse) {
+  Histogram histogram;
+  for (std::int64_t i = 1; i <= 980; ++i) histogram.record(i);
+  // 980 samples and 20 infinite ones: from rank 981 on there is no number.
+  EXPECT_EQ(histogram.supported_quantile(0.50, 20), 500);
+  EXPECT_EQ(histogram.supported_quantile(0.98, 20), 980);
+  EXPECT_EQ(histogram.supported_quantile(0.981, 20), std::nullopt);
+  EXPECT_TRUE(histogram.is_infinite(0.981, 20));
+  EXPECT_FALSE(histogram.is_infinite(0.98, 20));
+  EXPECT_EQ(histogram.supported_quantile(0.98, 0), 961);
+  EXPECT_EQ(histogram.supported_quantile(0.99, 0), std::nullopt) << "too few, not infinite";
+  EXPECT_FALSE(histogram.is_infinite(0.99, 0));
+  EXPECT_TRUE(Histogram().is_infinite(0.5, 1));
+  EXPECT_EQ(Histogram().supported_quantile(0.5, 100), std::nullopt);
+}
+
 }  // namespace
 }  // namespace loadgen

@@ -22,6 +22,7 @@ constexpr const char* kFooter =
     "Examples:\n"
     "  loadgen -c 500 -d 30s                500 connections to 127.0.0.1:8888\n"
     "  loadgen -c 50 -p 16 [::1]:7          16 messages outstanding on each\n"
+    "  loadgen -c 50 -p 16 --rate=10k       10,000 messages a second, on time\n"
     "  loadgen -c 1 -n 1000 --json=- -q     the result as JSON on stdout\n"
     "\n"
     "Exit codes: 0 fine, 1 could not run or finish, 2 usage, 3 the result does not hold,\n"
@@ -37,7 +38,7 @@ auto duration(net::Nanos& to, net::Nanos least) {
   return [&to, least](std::string_view text) { to = cli::parse_duration(text, least, kLongest); };
 }
 
-void load(cli::CommandLine& line, Options& options, bool& has_duration) {
+void load(cli::CommandLine& line, Options& options, bool& has_duration, bool& has_arrivals) {
   line.group("Load");
   line.option("-c,--connections", "N", "connections, over all threads (1)",
               count(options.connections, 1'000'000));
@@ -55,6 +56,18 @@ void load(cli::CommandLine& line, Options& options, bool& has_duration) {
   });
   line.option("-p,--pipeline", "N", "messages outstanding on a connection (1)",
               count(options.pipeline, 65'536));
+  line.option("-r,--rate", "N",
+              "open loop: send N messages per second over all connections, whatever comes back; "
+              "--pipeline bounds what is outstanding, the rest waits (off: a connection sends when "
+              "a reply has come)",
+              [&](auto text) {
+                options.rate = static_cast<std::uint64_t>(cli::parse_count(text, 1, 100'000'000));
+              });
+  line.option("--arrivals", "uniform|poisson", "how they are spaced (uniform)", [&](auto text) {
+    if (text != "uniform" && text != "poisson") throw cli::BadValue("uniform or poisson");
+    options.arrivals = text == "uniform" ? Arrivals::kUniform : Arrivals::kPoisson;
+    has_arrivals = true;
+  });
   line.option("-w,--warmup", "TIME", "load before the measurement (1s)",
               duration(options.warmup, 0));
   line.option("--timeout", "TIME",
@@ -64,7 +77,7 @@ void load(cli::CommandLine& line, Options& options, bool& has_duration) {
     if (text != "on" && text != "off") throw cli::BadValue("on or off");
     options.verify = text == "on";
   });
-  line.option("--seed", "N", "of the payload (1)", [&](auto text) {
+  line.option("--seed", "N", "of the payload and of poisson arrivals (1)", [&](auto text) {
     options.seed = static_cast<std::uint64_t>(cli::parse_count(text, 0, std::int64_t{1} << 53));
   });
 }
@@ -115,12 +128,13 @@ int complain(const std::string& text) {
 std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   Options options;
   bool has_duration = false;
+  bool has_arrivals = false;
   std::optional<net::Address> target;
 
   cli::CommandLine line("loadgen", "Loads a TCP echo server and measures throughput and latency.");
   line.positional("HOST:PORT", "the server (127.0.0.1:8888)", 1,
                   [&](auto text) { target = parse_target(text); });
-  load(line, options, has_duration);
+  load(line, options, has_duration, has_arrivals);
   engine(line, options);
   output(line, options);
   line.footer(kFooter);
@@ -128,6 +142,9 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
 
   if (has_duration && options.messages) {
     return complain("--messages and --duration exclude each other: one of them ends the run");
+  }
+  if (has_arrivals && !options.rate) {
+    return complain("--arrivals needs --rate: without it a connection sends when a reply has come");
   }
   if (options.threads > options.connections) {
     return complain(

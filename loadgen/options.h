@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "loadgen/schedule.h"
 #include "net/address.h"
 #include "net/backend.h"
 #include "net/busy_poll.h"
@@ -19,7 +20,9 @@ struct Options {
   std::size_t connections = 1;  // over all threads
   std::size_t threads = 1;
   std::size_t message_size = 64;
-  std::size_t pipeline = 1;  // messages outstanding on a connection
+  std::size_t pipeline = 1;  // messages outstanding on a connection; in an open loop at most
+  std::optional<std::uint64_t> rate;       // open loop: messages per second over all connections
+  Arrivals arrivals = Arrivals::kUniform;  // of an open loop
   net::Nanos duration = 10 * net::kSecond;
   std::optional<std::uint64_t> messages;  // measure so many, instead of for a duration
   net::Nanos warmup = net::kSecond;

@@ -11,11 +11,13 @@
 
 namespace loadgen {
 
-/// What the workers do next. They send from the moment they are released; times of net::now().
+/// What the workers do next. A closed loop sends from the moment they are
+/// released; times of net::now().
 struct Phase {
   static constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 40;
 
   bool run = false;                     // false: there is nothing more to do
+  net::Nanos start = 0;                 // an open loop's schedule begins
   net::Nanos begin = net::kNever;       // what is sent before is warm-up; the window begins
   net::Nanos end = net::kNever;         // the window ends and sending stops
   std::uint64_t messages = kUnlimited;  // sending stops after so many, over all connections

@@ -23,6 +23,18 @@ struct CpuUse {
   }
 };
 
+/// Samples, and how many messages have none because they never ended: unanswered, wrong, or due and
+/// never sent. Those count as longer than all others.
+struct Distribution {
+  const Histogram& samples;
+  std::int64_t infinite = 0;
+
+  std::optional<std::int64_t> quantile(double q) const {
+    return samples.supported_quantile(q, infinite);
+  }
+  bool is_infinite(double q) const { return samples.is_infinite(q, infinite); }
+};
+
 struct ServerUse {
   int pid = 0;
   std::string command;
@@ -43,10 +55,29 @@ struct Result {
   std::optional<ServerUse> server;
   std::optional<double> steal_fraction;
 
-  double messages_per_second() const {
-    return elapsed == 0 ? 0
-                        : static_cast<double>(tally.answered_in_window) * net::kSecond /
-                              static_cast<double>(elapsed);
+  bool open_loop() const { return options.rate.has_value(); }
+
+  /// Of a number of messages within the window.
+  double per_second(std::uint64_t messages) const {
+    return elapsed == 0
+               ? 0
+               : static_cast<double>(messages) * net::kSecond / static_cast<double>(elapsed);
+  }
+  double messages_per_second() const { return per_second(tally.answered_in_window); }
+
+  /// From when a message was due. In a closed loop that is when it was sent: the loop asks for the
+  /// next one when it has the last, so there is no schedule to be late for.
+  Distribution latency() const {
+    return {tally.latency,
+            static_cast<std::int64_t>(tally.unanswered + tally.spoiled + tally.unsent)};
+  }
+  Distribution service() const {
+    return {open_loop() ? tally.service : tally.latency,
+            static_cast<std::int64_t>(tally.unanswered + tally.spoiled)};
+  }
+  /// Of an open loop.
+  Distribution send_lag() const {
+    return {tally.send_lag, static_cast<std::int64_t>(tally.unsent)};
   }
   /// nullopt where nothing was answered.
   std::optional<double> per_message(const CpuUse& cpu) const {

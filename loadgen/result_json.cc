@@ -22,17 +22,19 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json();
 }
 
-Json distribution(const Histogram& samples) {
-  const bool any = samples.count() > 0;
-  return {{"count", samples.count()},
-          {"min", any ? Json(samples.min()) : Json()},
-          {"mean", any ? Json(samples.mean()) : Json()},
-          {"p50", or_null(samples.supported_quantile(0.50))},
-          {"p90", or_null(samples.supported_quantile(0.90))},
-          {"p99", or_null(samples.supported_quantile(0.99))},
-          {"p99_9", or_null(samples.supported_quantile(0.999))},
-          {"p99_99", or_null(samples.supported_quantile(0.9999))},
-          {"max", any ? Json(samples.max()) : Json()}};
+Json distribution(const Distribution& all) {
+  const bool any = all.samples.count() > 0;
+  const bool finite = any && all.infinite == 0;
+  return {{"count", all.samples.count()},
+          {"infinite", all.infinite},
+          {"min", any ? Json(all.samples.min()) : Json()},
+          {"mean", finite ? Json(all.samples.mean()) : Json()},
+          {"p50", or_null(all.quantile(0.50))},
+          {"p90", or_null(all.quantile(0.90))},
+          {"p99", or_null(all.quantile(0.99))},
+          {"p99_9", or_null(all.quantile(0.999))},
+          {"p99_99", or_null(all.quantile(0.9999))},
+          {"max", finite ? Json(all.samples.max()) : Json()}};
 }
 
 Json stamp_error(const Histogram& error) {
@@ -55,9 +57,9 @@ Json config(const Result& result) {
           {"interval_s", seconds(options.interval)},
           {"message_size", options.message_size},
           {"pipeline", options.pipeline},
-          {"mode", "closed"},
-          {"rate", nullptr},
-          {"arrivals", nullptr},
+          {"mode", result.open_loop() ? "open" : "closed"},
+          {"rate", or_null(options.rate)},
+          {"arrivals", result.open_loop() ? Json(name_of(options.arrivals)) : Json()},
           {"backend", net::name_of(result.backend)},
           {"backend_requested", options.backend ? net::name_of(*options.backend) : "auto"},
           {"busy_poll", options.busy_poll.to_string()},
@@ -72,6 +74,9 @@ Json totals(const Result& result) {
   for (const auto& [kind, count] : tally.errors) errors[kind] = count;
   return {{"messages", tally.latency.count()},
           {"answered_in_window", tally.answered_in_window},
+          {"due", result.open_loop() ? Json(tally.due) : Json()},
+          {"sent", tally.sent},
+          {"unsent", result.open_loop() ? Json(tally.unsent) : Json()},
           {"bytes_sent", tally.bytes_sent},
           {"bytes_received", tally.bytes_received},
           {"elapsed_s", seconds(result.elapsed)},
@@ -127,29 +132,32 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
       result.backend == net::Backend::kUring ? Json(result.uring_features) : Json();
   const Json git = cli::git_revision() == "unknown" ? Json() : Json(cli::git_revision());
   const double rate = result.messages_per_second();
-  const std::string histogram = encode_v2_compressed_base64(result.tally.latency);
-  return {{"schema_version", 1},
-          {"tool", {{"name", "loadgen"}, {"version", cli::version()}, {"git", git}}},
-          {"started_at",
-           fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                       fmt::gmtime(std::chrono::system_clock::to_time_t(result.started_at)))},
-          {"aborted", result.signal != 0},
-          {"context", std::move(context)},
-          {"config", config(result)},
-          {"totals", totals(result)},
-          {"throughput",
-           {{"messages_per_s", rate},
-            {"bytes_per_s", rate * static_cast<double>(result.options.message_size)}}},
-          // A closed loop sends when the connection is free: the intended time is the actual one.
-          {"latency_ns", distribution(result.tally.latency)},
-          {"service_ns", distribution(result.tally.latency)},
-          {"send_lag_ns", nullptr},
-          {"stamp_error_ns", stamp_error(result.tally.stamp_error)},
-          {"histograms", {{"latency", histogram}, {"service", histogram}}},
-          {"intervals", intervals(result.intervals)},
-          {"cpu", cpu(result)},
-          {"tcp", {{"retransmits", result.tally.retransmits}}},
-          {"verdict", verdict_json(verdict)}};
+  return {
+      {"schema_version", 1},
+      {"tool", {{"name", "loadgen"}, {"version", cli::version()}, {"git", git}}},
+      {"started_at",
+       fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                   fmt::gmtime(std::chrono::system_clock::to_time_t(result.started_at)))},
+      {"aborted", result.signal != 0},
+      {"context", std::move(context)},
+      {"config", config(result)},
+      {"totals", totals(result)},
+      {"throughput",
+       {{"messages_per_s", rate},
+        {"bytes_per_s", rate * static_cast<double>(result.options.message_size)},
+        {"asked_per_s", result.open_loop() ? Json(result.per_second(result.tally.due)) : Json()},
+        {"sent_per_s", result.per_second(result.tally.sent)}}},
+      {"latency_ns", distribution(result.latency())},
+      {"service_ns", distribution(result.service())},
+      {"send_lag_ns", result.open_loop() ? distribution(result.send_lag()) : Json()},
+      {"stamp_error_ns", stamp_error(result.tally.stamp_error)},
+      {"histograms",
+       {{"latency", encode_v2_compressed_base64(result.latency().samples)},
+        {"service", encode_v2_compressed_base64(result.service().samples)}}},
+      {"intervals", intervals(result.intervals)},
+      {"cpu", cpu(result)},
+      {"tcp", {{"retransmits", result.tally.retransmits}}},
+      {"verdict", verdict_json(verdict)}};
 }
 
 }  // namespace loadgen

@@ -110,6 +110,9 @@ TEST(ResultJson, HasTheTotals) {
   const Json json = json_of(result);
   const Json expected = {{"messages", 100'000},
                          {"answered_in_window", 100'000},
+                         {"due", nullptr},
+                         {"sent", 100'001},
+                         {"unsent", nullptr},
                          {"bytes_sent", 6'400'000},
                          {"bytes_received", 6'400'064},
                          {"elapsed_s", 2.0},
@@ -243,6 +246,61 @@ TEST(ResultJson, GivesTheVerdictWithItsReasons) {
   ASSERT_EQ(verdict["reasons"].size(), 1U);
   EXPECT_EQ(verdict["reasons"][0]["code"], "corrupt");
   EXPECT_EQ(verdict["reasons"][0]["message"], "wrong bytes came back 2 times");
+}
+
+Result open_loop_result() {
+  Result result = good_result();
+  result.options.rate = 50'000;
+  result.options.arrivals = Arrivals::kPoisson;
+  result.tally.due = 100'200;
+  result.tally.unsent = 150;
+  result.tally.unanswered = 30;
+  result.tally.spoiled = 20;
+  result.tally.service = microseconds(10'000);
+  result.tally.send_lag = microseconds(2000);
+  return result;
+}
+
+TEST(ResultJson, AnOpenLoopHasThreeTimes) {
+  const Json json = json_of(open_loop_result());
+  EXPECT_EQ(json["config"]["mode"], "open");
+  EXPECT_EQ(json["config"]["rate"], 50'000);
+  EXPECT_EQ(json["config"]["arrivals"], "poisson");
+  EXPECT_EQ(json["latency_ns"]["count"], 100'000);
+  EXPECT_EQ(json["service_ns"]["count"], 10'000);
+  EXPECT_EQ(json["send_lag_ns"]["count"], 2000);
+  EXPECT_NE(json["histograms"]["latency"], json["histograms"]["service"]);
+}
+
+TEST(ResultJson, AnOpenLoopHasThreeRates) {
+  const Json json = json_of(open_loop_result());
+  EXPECT_EQ(json["totals"]["due"], 100'200);
+  EXPECT_EQ(json["totals"]["unsent"], 150);
+  EXPECT_DOUBLE_EQ(json["throughput"]["asked_per_s"], 50'100);
+  EXPECT_DOUBLE_EQ(json["throughput"]["sent_per_s"], 50'000.5);
+  EXPECT_DOUBLE_EQ(json["throughput"]["messages_per_s"], 50'000);
+}
+
+TEST(ResultJson, WhatNeverEndedIsInfinite) {
+  const Json json = json_of(open_loop_result());
+  EXPECT_EQ(json["latency_ns"]["infinite"], 200);
+  EXPECT_EQ(json["service_ns"]["infinite"], 50) << "what was not sent has no service time";
+  EXPECT_EQ(json["send_lag_ns"]["infinite"], 150) << "what was sent has a lag";
+  // 200 of 100,200 are 0.2 %.
+  EXPECT_TRUE(json["latency_ns"]["p99"].is_number());
+  for (const char* name : {"p99_9", "p99_99", "max", "mean"}) {
+    EXPECT_TRUE(json["latency_ns"][name].is_null()) << name;
+  }
+  EXPECT_EQ(json["latency_ns"]["min"], 1000);
+}
+
+TEST(ResultJson, WhatIsUnansweredIsInfiniteInAClosedLoopToo) {
+  Result result = good_result();
+  result.tally.unanswered = 2000;
+  const Json latency = json_of(result)["latency_ns"];
+  EXPECT_EQ(latency["infinite"], 2000);
+  EXPECT_TRUE(latency["p90"].is_number());
+  EXPECT_TRUE(latency["p99"].is_null());
 }
 
 }  // namespace

@@ -158,18 +158,23 @@ class Run {
   /// Warm-up and window. Messages are counted from a standing start, so that a warm-up before them
   /// is a phase of its own; a duration is cut out of a load that goes on.
   void measure() {
-    const net::Nanos now = net::now();
+    const net::Nanos start = start_of_phase();
     if (!options_.messages) {
-      const net::Nanos begin = now + options_.warmup;
-      return window({.run = true, .begin = begin, .end = begin + options_.duration});
+      const net::Nanos begin = start + options_.warmup;
+      return window(
+          {.run = true, .start = start, .begin = begin, .end = begin + options_.duration});
     }
     if (options_.warmup > 0) {
-      shared_.rendezvous.release({.run = true, .end = now + options_.warmup});
+      shared_.rendezvous.release({.run = true, .start = start, .end = start + options_.warmup});
       wait_until_all_here("warming up");
       if (shared_.stop) return;
     }
-    window({.run = true, .begin = net::now(), .messages = *options_.messages});
+    const net::Nanos begin = start_of_phase();
+    window({.run = true, .start = begin, .begin = begin, .messages = *options_.messages});
   }
+
+  /// A schedule begins when all workers are sure to be there, or its first messages would be late.
+  net::Nanos start_of_phase() const { return net::now() + (options_.rate ? kShortStep : 0); }
 
   void window(const Phase& phase) {
     phase_ = phase;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/units.h"
 
@@ -24,13 +25,22 @@ std::string load(const Options& options) {
   if (options.threads > 1) text += fmt::format(" on {} threads", options.threads);
   text += fmt::format(", {} messages",
                       cli::format_bytes(static_cast<std::int64_t>(options.message_size)));
-  if (options.pipeline > 1) text += fmt::format(", {} outstanding on each", options.pipeline);
+  if (options.pipeline > 1) {
+    text +=
+        fmt::format(", {}{} outstanding on each", options.rate ? "up to " : "", options.pipeline);
+  }
   return text;
 }
 
 void heading(Out out, const Result& result) {
-  fmt::format_to(out, "{}: {}, closed loop, loadgen on {}\n\n", result.options.target.to_string(),
-                 load(result.options), net::name_of(result.backend));
+  std::string loop = "closed loop";
+  if (result.open_loop()) {
+    loop =
+        fmt::format("open loop, {} {}", cli::format_rate(static_cast<double>(*result.options.rate)),
+                    name_of(result.options.arrivals));
+  }
+  fmt::format_to(out, "{}: {}, {}, loadgen on {}\n\n", result.options.target.to_string(),
+                 load(result.options), loop, net::name_of(result.backend));
 }
 
 void throughput(Out out, const Result& result) {
@@ -42,22 +52,57 @@ void throughput(Out out, const Result& result) {
                  cli::format_duration(result.elapsed));
 }
 
-void latency(Out out, const Histogram& samples) {
+void rates(Out out, const Result& result) {
+  if (!result.open_loop()) return;
+  const auto count = [](std::uint64_t n) {
+    return cli::format_count(static_cast<std::int64_t>(n));
+  };
+  const Tally& tally = result.tally;
+  fmt::format_to(out, "rate        asked {}   sent {}   answered {}   {} due, {} never sent\n",
+                 cli::format_rate(result.per_second(tally.due)),
+                 cli::format_rate(result.per_second(tally.sent)),
+                 cli::format_rate(result.messages_per_second()), count(tally.due),
+                 count(tally.unsent));
+}
+
+std::string figure(const Distribution& all, double q) {
+  if (const auto ns = all.quantile(q)) return cli::aligned(cli::format_duration(*ns));
+  return all.is_infinite(q) ? "infinite" : "-";
+}
+
+std::string finite(const Distribution& all, std::int64_t ns) {
+  return all.infinite > 0 ? "infinite" : cli::aligned(cli::format_duration(ns));
+}
+
+/// In an open loop all three times side by side; in a closed one they are the same.
+void latency(Out out, const Result& result) {
+  const Histogram& samples = result.tally.latency;
   fmt::format_to(out, "\nlatency     {} samples, one a message\n",
                  cli::format_count(samples.count()));
-  const auto row = [&](const char* name, std::optional<std::int64_t> ns) {
-    const std::string figure = ns ? cli::aligned(cli::format_duration(*ns)) : "-  too few samples";
-    fmt::format_to(out, "  {:<8}  {}\n", name, figure);
-  };
   if (samples.count() == 0) return;
-  row("min", samples.min());
-  row("mean", std::llround(samples.mean()));
-  row("p50", samples.supported_quantile(0.50));
-  row("p90", samples.supported_quantile(0.90));
-  row("p99", samples.supported_quantile(0.99));
-  row("p99.9", samples.supported_quantile(0.999));
-  row("p99.99", samples.supported_quantile(0.9999));
-  row("max", samples.max());
+  std::vector<Distribution> columns = {result.latency()};
+  if (result.open_loop()) {
+    columns.push_back(result.service());
+    columns.push_back(result.send_lag());
+    fmt::format_to(out, "            {:<10}{:<10}{}\n", "latency", "service", "send lag");
+  }
+  const auto row = [&](const char* name, auto&& figure_of) {
+    std::string line = fmt::format("  {:<10}", name);
+    for (const Distribution& column : columns) line += fmt::format("{:<10}", figure_of(column));
+    line.erase(line.find_last_not_of(' ') + 1);
+    fmt::format_to(out, "{}{}\n", line, line.back() == '-' ? "  too few samples" : "");
+  };
+  const auto quantile = [&](const char* name, double q) {
+    row(name, [q](const Distribution& all) { return figure(all, q); });
+  };
+  row("min", [](const auto& all) { return cli::aligned(cli::format_duration(all.samples.min())); });
+  row("mean", [](const auto& all) { return finite(all, std::llround(all.samples.mean())); });
+  quantile("p50", 0.50);
+  quantile("p90", 0.90);
+  quantile("p99", 0.99);
+  quantile("p99.9", 0.999);
+  quantile("p99.99", 0.9999);
+  row("max", [](const auto& all) { return finite(all, all.samples.max()); });
 }
 
 void stamps(Out out, const Histogram& error) {
@@ -91,7 +136,7 @@ void cpu(Out out, const Result& result) {
 
 void errors(Out out, const Tally& tally) {
   fmt::format_to(out, "errors      ");
-  if (tally.errors.empty() && tally.unanswered == 0) {
+  if (tally.errors.empty() && tally.unanswered == 0 && tally.unsent == 0) {
     fmt::format_to(out, "none\n");
     return;
   }
@@ -99,7 +144,11 @@ void errors(Out out, const Tally& tally) {
   for (const auto& [kind, count] : tally.errors) {
     fmt::format_to(out, "{}{} {}", std::exchange(separator, ", "), kind, count);
   }
-  if (tally.unanswered > 0) fmt::format_to(out, "{}unanswered {}", separator, tally.unanswered);
+  const auto never = [&](const char* what, std::uint64_t count) {
+    if (count > 0) fmt::format_to(out, "{}{} {}", std::exchange(separator, ", "), what, count);
+  };
+  never("unanswered", tally.unanswered);
+  never("unsent", tally.unsent);
   fmt::format_to(out, "\n");
 }
 
@@ -109,6 +158,7 @@ void conclusion(Out out, const Result& result, const Verdict& verdict) {
   for (const auto& [code, message] : verdict.reasons) {
     fmt::format_to(out, "            {}: {}\n", code, message);
   }
+  if (result.open_loop()) return;
   fmt::format_to(out,
                  "            In a closed loop a stalled server is asked less often, so stalls "
                  "are under-represented.\n");
@@ -121,7 +171,8 @@ std::string summary(const Result& result, const Verdict& verdict) {
   const Out out(text);
   heading(out, result);
   throughput(out, result);
-  latency(out, result.tally.latency);
+  rates(out, result);
+  latency(out, result);
   stamps(out, result.tally.stamp_error);
   cpu(out, result);
   errors(out, result.tally);

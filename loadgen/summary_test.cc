@@ -42,6 +42,40 @@ verdict     valid
 )");
 }
 
+TEST(Summary, OfAnOpenLoopReadsLikeThis) {
+  Result result = good_result();
+  result.options.rate = 50'000;
+  result.options.pipeline = 4;
+  result.tally.due = 100'000;
+  result.tally.sent = 100'000;
+  result.tally.service = microseconds(10'000);
+  result.tally.send_lag = microseconds(500);
+  result.tally.latency = microseconds(99'700);
+  result.tally.unsent = 200;
+  result.tally.unanswered = 100;
+  const std::string text = summary_of(result);
+  const std::string expected =
+      R"(127.0.0.1:8888: 2 connections, 64 B messages, up to 4 outstanding on each, open loop, 50.0 k/s uniform, loadgen on epoll
+
+throughput  50.0 k/s   3.05 MiB/s each way   100 k messages in 2.00 s
+rate        asked 50.0 k/s   sent 50.0 k/s   answered 50.0 k/s   100 k due, 200 never sent
+
+latency     99.7 k samples, one a message
+            latency   service   send lag
+  min       1.00 us   1.00 us   1.00 us
+  mean      infinite  infinite  infinite
+  p50       50.0 ms   5.05 ms    350 us
+  p90       90.0 ms   9.09 ms   infinite
+  p99       99.0 ms   10.0 ms   infinite
+  p99.9     infinite  infinite  infinite
+  p99.99    infinite  infinite  infinite
+  max       infinite  infinite  infinite
+  stamps)";
+  EXPECT_EQ(text.substr(0, expected.size()), expected);
+  EXPECT_TRUE(has_line(text, "errors      unanswered 100, unsent 200")) << text;
+  EXPECT_EQ(text.find("closed loop"), std::string::npos);
+}
+
 TEST(Summary, TellsTheLoad) {
   Result result = good_result();
   result.options.connections = 1;

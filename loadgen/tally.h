@@ -18,11 +18,17 @@ struct Tally {
   std::uint64_t answered_in_window = 0;  // throughput's numerator
   std::uint64_t bytes_sent = 0;          // in the window
   std::uint64_t bytes_received = 0;      // from the window's beginning on
-  std::uint64_t unanswered = 0;
+  std::uint64_t due = 0;                 // open loop: messages that fell due in the window
+  std::uint64_t sent = 0;                // messages handed to the kernel in the window
+  std::uint64_t unsent = 0;              // of those due: never sent
+  std::uint64_t unanswered = 0;          // sent, and no reply in full
+  std::uint64_t spoiled = 0;             // came back wrong, so they are no samples
   std::uint64_t corrupt = 0;
   std::uint64_t retransmits = 0;
   std::map<std::string, std::uint64_t> errors;  // by kind, those that make up `corrupt` included
-  Histogram latency;                            // one sample a message, ns
+  Histogram latency;      // one sample a message, ns: from when it was due (open loop) or sent
+  Histogram service;      // open loop: from when it was sent
+  Histogram send_lag;     // open loop: from when it was due until it was sent
   Histogram stamp_error;  // of the samples above: by how much their stamps may be off, ns
   net::Nanos ended = 0;   // when the window ended for this worker
   int connect_errno = 0;  // of the first connection that failed
@@ -36,11 +42,17 @@ struct Tally {
     answered_in_window += other.answered_in_window;
     bytes_sent += other.bytes_sent;
     bytes_received += other.bytes_received;
+    due += other.due;
+    sent += other.sent;
+    unsent += other.unsent;
     unanswered += other.unanswered;
+    spoiled += other.spoiled;
     corrupt += other.corrupt;
     retransmits += other.retransmits;
     for (const auto& [kind, number] : other.errors) errors[kind] += number;
     latency.add(other.latency);
+    service.add(other.service);
+    send_lag.add(other.send_lag);
     stamp_error.add(other.stamp_error);
     ended = std::max(ended, other.ended);
     if (connect_errno == 0) connect_errno = other.connect_errno;

@@ -25,6 +25,7 @@ inline Result good_result() {
   result.elapsed = 2 * net::kSecond;
   result.tally.connections_opened = 2;
   result.tally.answered_in_window = 100'000;
+  result.tally.sent = 100'001;
   result.tally.bytes_sent = 6'400'000;
   result.tally.bytes_received = 6'400'064;
   result.tally.latency = microseconds(100'000);

@@ -34,6 +34,12 @@ const std::vector<Trouble>& troubles() {
   static const std::vector<Trouble> kAll = {
       {"corrupt", "17", [](Result& result) { result.tally.corrupt = 17; }},
       {"unanswered", "18", [](Result& result) { result.tally.unanswered = 18; }},
+      {"unsent", "21", [](Result& result) { result.tally.unsent = 21; }},
+      {"rate_not_achieved", "94 %",
+       [](Result& result) {
+         result.options.rate = 50'000;
+         result.tally.due = 106'400;
+       }},
       {"connections_failed", "1 of 2", [](Result& result) { result.tally.connections_failed = 1; }},
       {"connections_lost", "19", [](Result& result) { result.tally.connections_lost = 19; }},
       {"no_samples", "no message", [](Result& result) { result.tally.latency.clear(); }},
@@ -53,6 +59,21 @@ TEST(Judge, EachTroubleMakesARunInvalid) {
         << verdict.reasons[0].message;
     EXPECT_EQ(verdict.reasons[0].message.find('\n'), std::string::npos);
   }
+}
+
+TEST(Judge, NearlyTheRateIsEnough) {
+  Result result = good_result();
+  result.options.rate = 50'000;
+  result.tally.due = 105'000;
+  EXPECT_EQ(judge(result).status, Verdict::Status::kValid);
+}
+
+TEST(Judge, AFewMessagesDoNotShowARate) {
+  Result result = good_result();
+  result.options.rate = 5;
+  result.tally.due = 10;
+  result.tally.answered_in_window = 9;
+  EXPECT_EQ(judge(result).status, Verdict::Status::kValid);
 }
 
 TEST(Judge, AllTroublesAreTold) {

@@ -1,9 +1,10 @@
 // One thread of the load generator: a handler on an engine of its own. It owns its connections,
 // their schedule and its histograms, and shares nothing until its tally is taken after the join.
 //
-// A message's way: grant() decides that it may go, send_piece() gives its slice of the payload to
-// the engine, which stamps it as it is handed to the kernel; on_recv() compares what comes back
-// with the same slice, and complete() makes a sample of it when its last byte has come.
+// A message's way: grant() decides that it may go because a reply has come (closed loop), or
+// dispatch() because it is due (open loop); send_piece() gives its slice of the payload to the
+// engine, which stamps it as it is handed to the kernel; on_recv() compares what comes back with
+// the same slice, and complete() makes a sample of it when its last byte has come.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -26,7 +27,9 @@
 #include "loadgen/options.h"
 #include "loadgen/payload.h"
 #include "loadgen/rendezvous.h"
+#include "loadgen/schedule.h"
 #include "loadgen/tally.h"
+#include "loadgen/turns.h"
 #include "net/engine.h"
 #include "net/socket.h"
 
@@ -62,6 +65,8 @@ class Worker {
         share_(share),
         wake_(wake),
         size_(shared.payload.message_size()),
+        fit_(std::max<std::uint64_t>(1, Payload::kLongest / shared.payload.message_size())),
+        open_loop_(shared.options.rate.has_value()),
         stamps_(shared.options.pipeline) {
     connections_.reserve(share.connections);
   }
@@ -88,7 +93,14 @@ class Worker {
   std::uint64_t share_of(std::uint64_t messages) const;
   void read_tcp_info(IO& io);
 
+  Schedule schedule_of(const Phase& phase) const;
+  bool may_send(const Connection& c) const;
+  bool more_to_send() const;
   void grant(IO& io, Connection& c, net::Nanos t);
+  void offer(Connection& c);
+  void dispatch(IO& io, net::Nanos t);
+  void assign(IO& io, Connection& c, net::Nanos t, std::uint64_t most);
+  void transmit(IO& io, Connection& c, std::uint32_t messages, net::Nanos t);
   void send_piece(IO& io, Connection& c, net::Nanos* stamp);
   void check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span);
   void accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, net::Nanos span);
@@ -107,6 +119,8 @@ class Worker {
   Share share_;
   int wake_;
   std::size_t size_;
+  std::uint64_t fit_;  // messages that can be sent in one piece
+  bool open_loop_;
   std::vector<Connection> connections_;  // by the slot of their ConnId
   SendStamps stamps_;
   Tally tally_;
@@ -116,11 +130,13 @@ class Worker {
   std::size_t to_connect_ = 0;
   std::size_t open_ = 0;
   std::uint64_t outstanding_ = 0;  // messages, over all connections
-  std::uint64_t quota_ = 0;        // messages left to send
+  std::uint64_t quota_ = 0;        // closed loop: messages left to send
+  Schedule schedule_;              // open loop: when they are due,
+  Turns turns_;                    // and who takes the next
   bool sending_ = false;           // new messages may go
   Phase phase_;
   net::Nanos last_reply_ = 0;
-  net::Nanos last_bytes_ = 0;
+  net::Nanos quiet_since_ = 0;  // nothing came since, though something was awaited
   net::Nanos interval_end_ = net::kNever;
   std::size_t interval_number_ = 0;
 };
@@ -159,6 +175,7 @@ void Worker<IO>::connect_more(IO& io) {
     const net::ConnId id = io.connect(options_.target);
     if (connections_.size() <= id.slot) connections_.resize(id.slot + 1);
     stamps_.make_room(connections_.size());
+    turns_.make_room(connections_.size());
     Connection& c = connections_[id.slot];
     c = Connection{};
     c.id = id;
@@ -209,6 +226,7 @@ void Worker<IO>::lose(IO& io, Connection& c, const std::string& kind) {
   const std::uint32_t warmup = std::min(c.warmup, c.outstanding);
   const bool wrong = c.oldest_is_wrong && warmup == 0 && c.outstanding > 0;
   tally_.unanswered += c.outstanding - warmup - (wrong ? 1 : 0);
+  if (wrong) ++tally_.spoiled;
   outstanding_ -= c.outstanding;
   io.close(c.id);
 }
@@ -227,18 +245,33 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
   net::Nanos patience = net::kNever;
   for (;;) {
     const net::Nanos t = net::now();
+    if (open_loop_) dispatch(io, t);
     // A number of messages has no end in time: where nothing comes any more, it is not waited for.
-    const bool stalled = phase_.end == net::kNever && t - last_bytes_ >= options_.timeout;
-    if (sending_ && (shared_.stop || t >= phase_.end || quota_ == 0 || stalled)) {
-      sending_ = false;
-      if (shared_.stop) phase_.end = std::min(phase_.end, t);
+    const net::Nanos quiet_end = phase_.end == net::kNever && outstanding_ > 0
+                                     ? quiet_since_ + options_.timeout
+                                     : net::kNever;
+    const bool stalled = t >= quiet_end;
+    const bool over = patience != net::kNever;
+    const bool used_up = phase_.end == net::kNever && !more_to_send();
+    if (!over && (shared_.stop || t >= phase_.end || used_up || stalled)) {
       patience = stalled ? t : t + options_.timeout;
+      // What fell due in the window and still waits is sent after it: its latency is the longest.
+      sending_ = open_loop_ && !stalled;
+      if (shared_.stop) phase_.end = std::min(phase_.end, t);
     }
-    if (shared_.stop) patience = std::min(patience, t + kAbortPatience);
-    if (open_ == 0 || (!sending_ && (outstanding_ == 0 || t >= patience))) break;
+    if (shared_.stop) {
+      patience = std::min(patience, t + kAbortPatience);
+      sending_ = false;
+    }
+    if (sending_ && patience != net::kNever) {
+      sending_ = more_to_send() && t < patience - options_.timeout / 2;  // replies need time too
+    }
+    if (open_ == 0 || (!sending_ && outstanding_ == 0) || t >= patience) break;
     if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
-    const net::Nanos end = phase_.end == net::kNever ? last_bytes_ + options_.timeout : phase_.end;
-    io.poll(*this, sending_ ? std::min(end, interval_end_) : patience);
+    net::Nanos deadline = patience;
+    if (patience == net::kNever) deadline = std::min({phase_.end, quiet_end, interval_end_});
+    if (sending_ && !turns_.empty()) deadline = std::min(deadline, schedule_.next());
+    io.poll(*this, deadline);
   }
   end_phase(io);
 }
@@ -249,10 +282,17 @@ void Worker<IO>::begin_phase(IO& io, const Phase& phase) {
   interval_end_ = phase.begin == net::kNever ? net::kNever : phase.begin + options_.interval;
   interval_number_ = 0;
   interval_.clear();
-  last_reply_ = last_bytes_ = net::now();
+  last_reply_ = quiet_since_ = net::now();
   sending_ = true;
   quota_ = share_of(phase.messages);
-  for (Connection& c : connections_) grant(io, c, net::now());
+  if (open_loop_) schedule_ = schedule_of(phase);
+  for (Connection& c : connections_) {
+    if (open_loop_) {
+      offer(c);
+    } else {
+      grant(io, c, net::now());
+    }
+  }
 }
 
 /// How many messages fall to this worker; its connections take from them as they get free, so that
@@ -265,11 +305,33 @@ std::uint64_t Worker<IO>::share_of(std::uint64_t messages) const {
          messages * share_.first_connection / options_.connections;
 }
 
+/// This worker's part of the arrivals: of the rate as much as it has of the connections. Uniform
+/// ones of several workers fall between each other.
+template <net::Engine IO>
+Schedule Worker<IO>::schedule_of(const Phase& phase) const {
+  const double part =
+      static_cast<double>(share_.connections) / static_cast<double>(options_.connections);
+  return Schedule(
+      {.arrivals = options_.arrivals,
+       .rate = static_cast<double>(*options_.rate) * part,
+       .phase = static_cast<double>(share_.worker) / static_cast<double>(options_.threads),
+       .seed = options_.seed + (std::uint64_t{share_.worker} << 32),
+       .start = phase.start,
+       .end = phase.end,
+       .messages = share_of(phase.messages)});
+}
+
 template <net::Engine IO>
 void Worker<IO>::end_phase(IO& io) {
-  const bool cut_short = phase_.end == net::kNever || (open_ == 0 && sending_);
+  const bool cut_short = phase_.end == net::kNever || net::now() < phase_.end;
   tally_.ended = cut_short ? std::min(last_reply_, phase_.end) : phase_.end;
-  if (phase_.begin != net::kNever) tally_.ended = std::max(tally_.ended, phase_.begin);
+  if (phase_.begin != net::kNever) {
+    tally_.ended = std::max(tally_.ended, phase_.begin);
+    const std::uint64_t of_warmup = schedule_.waiting(phase_.begin, Schedule::kUnlimited);
+    const std::uint64_t unsent = schedule_.waiting(tally_.ended, Schedule::kUnlimited) - of_warmup;
+    tally_.due += unsent;
+    tally_.unsent += unsent;
+  }
   for (Connection& c : connections_) {
     if (c.state != State::kOpen) continue;
     if (c.outstanding > 0) {
@@ -309,28 +371,81 @@ void Worker<IO>::read_tcp_info(IO& io) {
 
 // ---- sending
 
-/// Sends as many messages as may be outstanding, in one piece where they fit one.
+template <net::Engine IO>
+bool Worker<IO>::may_send(const Connection& c) const {
+  return c.state == State::kOpen && !c.sending && !c.suspect && c.outstanding < options_.pipeline;
+}
+
+template <net::Engine IO>
+bool Worker<IO>::more_to_send() const {
+  return open_loop_ ? schedule_.next() != net::kNever : quota_ > 0;
+}
+
+/// Closed loop: sends as many messages as may be outstanding, in one piece where they fit one.
 template <net::Engine IO>
 void Worker<IO>::grant(IO& io, Connection& c, net::Nanos t) {
-  if (!sending_ || t >= phase_.end || c.sending || c.suspect || c.state != State::kOpen) return;
-  const std::uint64_t fit = std::max<std::uint64_t>(1, Payload::kLongest / size_);
+  if (!sending_ || t >= phase_.end || !may_send(c)) return;
   const auto messages = static_cast<std::uint32_t>(
-      std::min({std::uint64_t{options_.pipeline - c.outstanding}, quota_, fit}));
+      std::min({std::uint64_t{options_.pipeline - c.outstanding}, quota_, fit_}));
   if (messages == 0) return;
+  quota_ -= messages;
+  if (t < phase_.begin) c.warmup = c.outstanding + messages;
+  transmit(io, c, messages, t);
+}
+
+/// Open loop: the connection waits for its turn.
+template <net::Engine IO>
+void Worker<IO>::offer(Connection& c) {
+  if (may_send(c)) turns_.push(c.id.slot);
+}
+
+/// Open loop: sends what is due. Each message goes to the connection that has waited longest; where
+/// more is due than connections are free, it is dealt out evenly, and each sends its part in one
+/// piece. Where none is free, it waits in the schedule.
+template <net::Engine IO>
+void Worker<IO>::dispatch(IO& io, net::Nanos t) {
+  if (!sending_ || schedule_.next() > t || turns_.empty()) return;
+  const std::uint64_t free = turns_.size();
+  std::uint64_t waiting = schedule_.waiting(t + 1, free + 1);
+  if (waiting > free) waiting = schedule_.waiting(t + 1, free * options_.pipeline);
+  const std::uint64_t part = (waiting + free - 1) / free;
+  while (schedule_.next() <= t && !turns_.empty()) {
+    Connection& c = connections_[turns_.pop()];
+    if (may_send(c)) assign(io, c, t, part);
+  }
+}
+
+template <net::Engine IO>
+void Worker<IO>::assign(IO& io, Connection& c, net::Nanos t, std::uint64_t most) {
+  most = std::min({most, std::uint64_t{options_.pipeline - c.outstanding}, fit_});
+  std::uint32_t messages = 0;
+  for (net::Nanos due = schedule_.next(); messages < most && due <= t; due = schedule_.next()) {
+    schedule_.take();
+    stamps_.at(c.id.slot, stamps_.after(c.oldest, c.outstanding + messages++)).due = due;
+    if (due < phase_.begin) {
+      c.warmup = c.outstanding + messages;
+    } else {
+      ++tally_.due;
+    }
+  }
+  transmit(io, c, messages, t);
+}
+
+template <net::Engine IO>
+void Worker<IO>::transmit(IO& io, Connection& c, std::uint32_t messages, net::Nanos t) {
   const std::uint32_t first = stamps_.after(c.oldest, c.outstanding);
   for (std::uint32_t i = 1; i < messages; ++i) {
-    stamps_.at(c.id.slot, stamps_.after(first, i)) = SendStamps::kWithPrevious;
+    stamps_.at(c.id.slot, stamps_.after(first, i)).sent = SendStamp::kWithPrevious;
   }
+  if (outstanding_ == 0) quiet_since_ = t;
   c.outstanding += messages;
   outstanding_ += messages;
-  quota_ -= messages;
   c.unsent = messages * size_;
-  if (t < phase_.begin) {
-    c.warmup = c.outstanding;
-  } else {
+  if (t >= phase_.begin && t < phase_.end) {
+    tally_.sent += messages;
     tally_.bytes_sent += c.unsent;
   }
-  send_piece(io, c, &stamps_.at(c.id.slot, first));
+  send_piece(io, c, &stamps_.at(c.id.slot, first).sent);
 }
 
 template <net::Engine IO>
@@ -347,6 +462,7 @@ void Worker<IO>::on_sent(IO& io, net::ConnId id) {
   Connection& c = connections_[id.slot];
   c.sending = false;
   if (c.unsent > 0) return send_piece(io, c, nullptr);
+  if (open_loop_) return offer(c);
   if (c.outstanding < options_.pipeline) grant(io, c, net::now());
 }
 
@@ -358,11 +474,16 @@ void Worker<IO>::on_recv(IO& io, net::ConnId id, net::Bytes bytes) {
   if (bytes.empty()) return lose(io, c, "closed_by_peer");
   const net::Nanos t = io.completed_at();
   if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
-  last_bytes_ = t;
+  quiet_since_ = t;
   if (t >= phase_.begin) tally_.bytes_received += bytes.size();
   check(io, c, bytes, t, io.completed_span());
   if (c.state != State::kOpen) return;
-  grant(io, c, t);
+  if (open_loop_) {
+    offer(c);
+    dispatch(io, t);
+  } else {
+    grant(io, c, t);
+  }
   io.recv(id);
 }
 
@@ -407,19 +528,27 @@ void Worker<IO>::accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, ne
 /// The last byte of the oldest outstanding message has come.
 template <net::Engine IO>
 void Worker<IO>::complete(Connection& c, net::Nanos t, net::Nanos span) {
-  const net::Nanos stamp = stamps_.at(c.id.slot, c.oldest);
-  if (stamp != SendStamps::kWithPrevious) c.sent_at = stamp;
-  const net::Nanos latency = t - c.sent_at;
+  const SendStamp stamp = stamps_.at(c.id.slot, c.oldest);
+  if (stamp.sent != SendStamp::kWithPrevious) c.sent_at = stamp.sent;
+  const net::Nanos service = t - c.sent_at;
+  const net::Nanos latency = open_loop_ ? t - stamp.due : service;
   c.oldest = stamps_.after(c.oldest, 1);
   --c.outstanding;
   --outstanding_;
   last_reply_ = t;
   const bool warmup = c.warmup > 0;
   if (warmup) --c.warmup;
-  if (std::exchange(c.oldest_is_wrong, false)) return;
+  if (std::exchange(c.oldest_is_wrong, false)) {
+    if (!warmup) ++tally_.spoiled;
+    return;
+  }
   if (!warmup) {
     tally_.latency.record(latency);
     tally_.stamp_error.record(span);
+    if (open_loop_) {
+      tally_.service.record(service);
+      tally_.send_lag.record(c.sent_at - stamp.due);
+    }
   }
   if (t >= phase_.begin && t < phase_.end) {
     ++tally_.answered_in_window;

@@ -20,8 +20,8 @@ from loadgen_fixtures import (ENGINES, SCHEMA, Run, Server, loadgen, lying_serve
 
 # --- The schema itself ----------------------------------------------------------------------------
 
-DISTRIBUTION = {"count": 20, "min": 8, "mean": 10.5, "p50": 9, "p90": None, "p99": None,
-                "p99_9": None, "p99_99": None, "max": 20}
+DISTRIBUTION = {"count": 20, "infinite": 0, "min": 8, "mean": 10.5, "p50": 9, "p90": None,
+                "p99": None, "p99_9": None, "p99_99": None, "max": 20}
 
 # A small result that is right: what the schema must take, and what the tests below spoil.
 EXAMPLE: dict[str, Any] = {
@@ -44,11 +44,13 @@ EXAMPLE: dict[str, Any] = {
         "backend_requested": "auto", "busy_poll": "auto", "cpu": None, "verify": True, "seed": 1,
     },
     "totals": {
-        "messages": 20, "answered_in_window": 20, "bytes_sent": 1280, "bytes_received": 1280,
-        "elapsed_s": 0.001, "connections_opened": 1, "connections_failed": 0, "unanswered": 0,
-        "corrupt": 0, "errors": {},
+        "messages": 20, "answered_in_window": 20, "due": None, "sent": 20, "unsent": None,
+        "bytes_sent": 1280, "bytes_received": 1280, "elapsed_s": 0.001,
+        "connections_opened": 1, "connections_failed": 0, "unanswered": 0, "corrupt": 0,
+        "errors": {},
     },
-    "throughput": {"messages_per_s": 20000.0, "bytes_per_s": 1280000.0},
+    "throughput": {"messages_per_s": 20000.0, "bytes_per_s": 1280000.0, "asked_per_s": None,
+                   "sent_per_s": 20000.0},
     "latency_ns": DISTRIBUTION,
     "service_ns": DISTRIBUTION,
     "send_lag_ns": None,
@@ -93,7 +95,7 @@ def test_the_schema_takes_a_right_result() -> None:
     ("totals.messages", 1.5), ("totals.errors", {"flipped": 0}),
     ("totals.errors", {"Flipped": 1}), ("totals.errors", {"host_unreachable": "1"}),
     ("latency_ns.p50", 8.5), ("latency_ns.count", 0), ("latency_ns.max", None),
-    ("latency_ns.p75", 1), ("send_lag_ns", DISTRIBUTION), ("histograms.latency", "***"),
+    ("latency_ns.p75", 1), ("latency_ns.infinite", 1), ("latency_ns.infinite", -1), ("send_lag_ns", DISTRIBUTION), ("histograms.latency", "***"),
     ("histograms.service", None), ("intervals", [{"t_s": 0, "messages": 1, "p50": None,
                                                   "p99": None, "max": None}]),
     ("cpu.server.pid", 0), ("cpu.steal_fraction", 2), ("cpu.client", None),
@@ -332,9 +334,11 @@ def test_no_sample_no_number(server: Server, count: int, supported: int) -> None
 def test_without_samples_there_is_no_number() -> None:
     with lying_server("discard") as silent:
         result = loadgen(silent.address, "-d", "50ms", "--timeout=100ms").result
-    assert result["latency_ns"] == {"count": 0, "min": None, "mean": None, "max": None,
+    assert result["latency_ns"] == {"count": 0, "infinite": 1, "min": None, "mean": None, "max": None,
                                     **dict.fromkeys(PERCENTILES)}
-    assert result["throughput"] == {"messages_per_s": 0, "bytes_per_s": 0}
+    assert result["throughput"] == {
+        "messages_per_s": 0, "bytes_per_s": 0, "asked_per_s": None,
+        "sent_per_s": pytest.approx(1 / result["totals"]["elapsed_s"])}
     assert result["cpu"]["client"]["ns_per_message"] is None
     assert result["stamp_error_ns"] == {"mean": None, "p99": None, "max": None}
     assert Histogram(result["histograms"]["latency"]).count == 0

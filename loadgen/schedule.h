@@ -1,0 +1,114 @@
+// When the messages of an open loop are due. The times follow from the rate, the kind of arrivals
+// and the seed alone, never from what was sent or came back: that is what makes the loop open, and
+// what lets a stall be seen in full (Schroeder, Wierman, Harchol-Balter, "Open Versus Closed: A
+// Cautionary Tale", NSDI 2006).
+//
+// Work that waits is no queue of items: it is whatever is due from next() up to now.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+#include "net/clock.h"
+
+namespace loadgen {
+
+enum class Arrivals : std::uint8_t {
+  kUniform,  // one every 1/rate
+  kPoisson   // independent of each other, as from many users: exponential gaps
+};
+
+/// "uniform", "poisson".
+constexpr std::string_view name_of(Arrivals arrivals) {
+  return arrivals == Arrivals::kUniform ? "uniform" : "poisson";
+}
+
+class Schedule {
+ public:
+  static constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
+
+  struct Plan {
+    Arrivals arrivals = Arrivals::kUniform;
+    double rate = 1;         // messages per second
+    double phase = 0;        // uniform: the first comes so many gaps after the start, 0 to 1
+    std::uint64_t seed = 0;  // Poisson
+    net::Nanos start = 0;    // nothing is due before
+    net::Nanos end = 0;      // nothing is due from here on
+    std::uint64_t messages = kUnlimited;  // and no more than these
+  };
+
+  /// Nothing is ever due.
+  Schedule() = default;
+
+  explicit Schedule(const Plan& plan)
+      : arrivals_(plan.arrivals),
+        gap_(static_cast<double>(net::kSecond) / plan.rate),
+        phase_(plan.phase),
+        random_(plan.seed),
+        start_(plan.start),
+        end_(plan.end),
+        left_(plan.messages) {
+    if (arrivals_ == Arrivals::kPoisson) offset_ = exponential();
+    settle();
+  }
+
+  /// When the first message that was not taken is due; net::kNever where there is none.
+  net::Nanos next() const { return next_; }
+
+  /// The message of next() has been sent. Requires next() != net::kNever.
+  void take() {
+    ++taken_;
+    --left_;
+    if (arrivals_ == Arrivals::kPoisson) offset_ += exponential();
+    settle();
+  }
+
+  /// From now on nothing is due at `end` or later.
+  void end_at(net::Nanos end) {
+    end_ = end;
+    settle();
+  }
+
+  /// How many are due before `t` and were not taken, counted up to `most`.
+  std::uint64_t waiting(net::Nanos t, std::uint64_t most) const {
+    Schedule ahead = *this;
+    std::uint64_t count = 0;
+    for (; count < most && ahead.next_ < t; ++count) ahead.take();
+    return count;
+  }
+
+ private:
+  /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): the same numbers with every compiler.
+  double exponential() {
+    std::uint64_t z = random_ += 0x9e3779b97f4a7c15U;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    z ^= z >> 31;
+    const double uniform = (static_cast<double>(z >> 11) + 1) * 0x1p-53;  // in (0, 1]
+    return -std::log(uniform) * gap_;
+  }
+
+  // Each uniform time is computed from its number, so that nothing adds up over a long run.
+  void settle() {
+    const double offset =
+        arrivals_ == Arrivals::kUniform ? (static_cast<double>(taken_) + phase_) * gap_ : offset_;
+    next_ = start_ + static_cast<net::Nanos>(offset + 0.5);
+    if (left_ == 0 || next_ >= end_) next_ = net::kNever;
+  }
+
+  Arrivals arrivals_ = Arrivals::kUniform;
+  double gap_ = 0;
+  double phase_ = 0;
+  double offset_ = 0;
+  std::uint64_t random_ = 0;
+  net::Nanos start_ = 0;
+  net::Nanos end_ = 0;
+  std::uint64_t left_ = 0;
+  std::uint64_t taken_ = 0;
+  net::Nanos next_ = net::kNever;
+};
+
+}  // namespace loadgen
