@@ -12,6 +12,7 @@
 #include "cli/complain.h"
 #include "cli/exit_code.h"
 #include "loadgen/context.h"
+#include "loadgen/interval_csv.h"
 #include "loadgen/options.h"
 #include "loadgen/output_file.h"
 #include "loadgen/result_json.h"
@@ -41,14 +42,26 @@ bool publish(const Options& options, const Result& result, const Verdict& verdic
     written = std::fflush(to) == 0;
     if (!written) complain("cannot write the summary");
   }
-  if (options.json.empty()) return written;
-  try {
-    write_output(options.json, to_json(result, verdict, std::move(context)).dump(2) + "\n");
-  } catch (const std::exception& failure) {
-    complain(failure.what());
-    written = false;
-  }
+  const auto write = [&](const std::string& path, auto&& text) {
+    if (path.empty()) return;
+    try {
+      write_output(path, text());
+    } catch (const std::exception& failure) {
+      complain(failure.what());
+      written = false;
+    }
+  };
+  write(options.json, [&] { return to_json(result, verdict, std::move(context)).dump(2) + "\n"; });
+  write(options.hdr, [&] { return result.hdr_log; });
+  write(options.csv, [&] { return to_csv(result.intervals); });
   return written;
+}
+
+/// Throws where an output cannot be written, before anything was measured in vain.
+void check_outputs(const Options& options) {
+  for (const std::string& path : {options.json, options.hdr, options.csv}) {
+    if (!path.empty()) check_output(path);
+  }
 }
 
 Result run_until_signalled(const Options& options) {
@@ -57,6 +70,7 @@ Result run_until_signalled(const Options& options) {
 }
 
 int measure(const Options& options) {
+  check_outputs(options);
   allow_as_many_files_as_possible();
   nlohmann::ordered_json context = collect_context();
   const Result result = run_until_signalled(options);

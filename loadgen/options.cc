@@ -99,6 +99,11 @@ void engine(cli::CommandLine& line, Options& options) {
               [&](auto text) { options.cpus = cli::parse_cpu_list(text); });
 }
 
+std::string parse_file(std::string_view text) {
+  if (text.empty() || text == "-") throw cli::BadValue("a file name");
+  return std::string(text);
+}
+
 void output(cli::CommandLine& line, Options& options) {
   line.group("Output");
   line.option("--interval", "TIME", "length of the intervals in the result (1s)",
@@ -107,6 +112,11 @@ void output(cli::CommandLine& line, Options& options) {
     if (text.empty()) throw cli::BadValue("a file name, or - for standard output");
     options.json = std::string(text);
   });
+  line.option("--hdr", "FILE",
+              "write the samples by interval, for HdrHistogram's viewers (log format 1.3)",
+              [&](auto text) { options.hdr = parse_file(text); });
+  line.option("--csv", "FILE", "write the intervals as a table",
+              [&](auto text) { options.csv = parse_file(text); });
   line.flag("-q,--quiet", "print no live line and no summary", [&] { options.quiet = true; });
 }
 
@@ -116,6 +126,16 @@ net::Address parse_target(std::string_view text) {
   } catch (const std::invalid_argument& error) {
     throw cli::BadValue(error.what());
   }
+}
+
+/// What to complain of where one output would overwrite another.
+std::optional<std::string> same_file(const Options& options) {
+  const auto same = [](const std::string& a, const std::string& b) { return !a.empty() && a == b; };
+  if (!same(options.json, options.hdr) && !same(options.json, options.csv) &&
+      !same(options.hdr, options.csv)) {
+    return std::nullopt;
+  }
+  return "--json, --hdr and --csv exclude each other as to the file: each needs one of its own";
 }
 
 int complain(const std::string& text) {
@@ -151,6 +171,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
         fmt::format("--threads: {} is not allowed: at most one thread a connection ({})",
                     options.threads, options.connections));
   }
+  if (const auto twice = same_file(options)) return complain(*twice);
   options.target = target ? *target : parse_target("127.0.0.1");
   return options;
 }

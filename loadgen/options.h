@@ -36,6 +36,8 @@ struct Options {
   std::vector<int> cpus;  // thread i runs on cpus[i % size]; empty: anywhere
 
   std::string json;  // file, "-" for stdout, empty for none
+  std::string hdr;   // files, empty for none
+  std::string csv;
   bool quiet = false;
 };
 

@@ -30,6 +30,16 @@ int write_all(int fd, std::string_view text) {
   return 0;
 }
 
+// A file is replaced; a device or a pipe is written to.
+enum class Kind { kReplaceable, kDirect };
+
+Kind kind_of(const std::string& path) {
+  struct stat existing {};
+  if (::stat(path.c_str(), &existing) != 0 || S_ISREG(existing.st_mode)) return Kind::kReplaceable;
+  if (S_ISDIR(existing.st_mode)) fail(path, EISDIR);
+  return Kind::kDirect;
+}
+
 void write_directly(const std::string& path, std::string_view text) {
   const net::Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd) fail(path, errno);
@@ -70,11 +80,21 @@ void write_output(const std::string& path, std::string_view text) {
     if (const int error = write_all(STDOUT_FILENO, text); error != 0) fail("the output", error);
     return;
   }
-  struct stat existing {};
-  const bool exists = ::stat(path.c_str(), &existing) == 0;
-  if (exists && S_ISDIR(existing.st_mode)) fail(path, EISDIR);
-  if (exists && !S_ISREG(existing.st_mode)) return write_directly(path, text);
+  if (kind_of(path) == Kind::kDirect) return write_directly(path, text);
   replace(path, end_of_links(path).string(), text);
+}
+
+void check_output(const std::string& path) {
+  if (path == "-") return;
+  if (kind_of(path) == Kind::kDirect) {
+    if (::access(path.c_str(), W_OK) != 0) fail(path, errno);
+    return;
+  }
+  // What replace() will do, as far as it can be tried without touching what is there.
+  std::string temporary = end_of_links(path).string() + ".XXXXXX";
+  const net::Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) fail(path, errno);
+  ::unlink(temporary.c_str());
 }
 
 }  // namespace loadgen

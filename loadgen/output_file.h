@@ -11,4 +11,8 @@ namespace loadgen {
 /// that names the path; nothing is left behind then.
 void write_output(const std::string& path, std::string_view text);
 
+/// Whether write_output(path) can be expected to work, so that a run is not made in vain: throws as
+/// that would where the directory is missing or forbids it. What is there stays as it is.
+void check_output(const std::string& path);
+
 }  // namespace loadgen

@@ -179,5 +179,33 @@ TEST_F(WriteOutput, AFullDeviceIsAnError) {
   EXPECT_EQ(failure("/dev/full"), ENOSPC);
 }
 
+TEST_F(WriteOutput, CheckLeavesNothingBehindAndTouchesNothing) {
+  check_output(path());
+  EXPECT_EQ(files(), 0U);
+  write_output(path(), "old");
+  check_output(path());
+  check_output("-");
+  check_output("/dev/null");
+  EXPECT_EQ(read(path()), "old");
+  EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(WriteOutput, CheckFailsAsWritingWould) {
+  const auto failure_of_check = [](const std::string& target) {
+    try {
+      check_output(target);
+      return 0;
+    } catch (const std::system_error& error) {
+      EXPECT_NE(std::string(error.what()).find(target), std::string::npos) << error.what();
+      return error.code().value();
+    }
+  };
+  fs::create_directory(path("directory"));
+  fs::create_symlink("nowhere/file", path("link"));
+  EXPECT_EQ(failure_of_check(path("missing/file")), ENOENT);
+  EXPECT_EQ(failure_of_check(path("directory")), EISDIR);
+  EXPECT_EQ(failure_of_check(path("link")), ENOENT);
+}
+
 }  // namespace
 }  // namespace loadgen

@@ -51,6 +51,7 @@ struct Result {
   Tally tally;
   net::Nanos elapsed = 0;  // of the window
   std::vector<Interval> intervals;
+  std::string hdr_log;  // the samples by interval (loadgen/hdr_log.h); empty: not asked for
   CpuUse client;
   std::optional<ServerUse> server;
   std::optional<double> steal_fraction;

@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -115,6 +116,20 @@ Json cpu(const Result& result) {
           {"steal_fraction", or_null(result.steal_fraction)}};
 }
 
+Json tcp(const TcpSum& sum) {
+  const auto known = [](std::uint64_t of, auto value) { return of > 0 ? Json(value) : Json(); };
+  const double mean = static_cast<double>(sum.rtt_sum) /
+                      static_cast<double>(std::max<std::uint64_t>(1, sum.with_rtt));
+  return {{"connections", sum.connections},
+          {"retransmits", known(sum.connections, sum.retransmits)},
+          {"segments_sent", known(sum.with_segments, sum.segments_out)},
+          {"segments_received", known(sum.with_segments, sum.segments_in)},
+          {"rtt_ns",
+           {{"min", known(sum.with_rtt, sum.rtt_min)},
+            {"mean", known(sum.with_rtt, mean)},
+            {"max", known(sum.with_rtt, sum.rtt_max)}}}};
+}
+
 Json verdict_json(const Verdict& verdict) {
   Json reasons = Json::array();
   for (const auto& [code, message] : verdict.reasons) {
@@ -156,7 +171,7 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
         {"service", encode_v2_compressed_base64(result.service().samples)}}},
       {"intervals", intervals(result.intervals)},
       {"cpu", cpu(result)},
-      {"tcp", {{"retransmits", result.tally.retransmits}}},
+      {"tcp", tcp(result.tally.tcp)},
       {"verdict", verdict_json(verdict)}};
 }
 

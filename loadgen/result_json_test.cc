@@ -106,7 +106,6 @@ TEST(ResultJson, HasTheTotals) {
   result.tally.unanswered = 4;
   result.tally.corrupt = 5;
   result.tally.errors = {{"flipped", 5}, {"connection_reset", 2}};
-  result.tally.retransmits = 6;
   const Json json = json_of(result);
   const Json expected = {{"messages", 100'000},
                          {"answered_in_window", 100'000},
@@ -122,8 +121,32 @@ TEST(ResultJson, HasTheTotals) {
                          {"corrupt", 5},
                          {"errors", {{"connection_reset", 2}, {"flipped", 5}}}};
   EXPECT_EQ(json["totals"], expected);
-  EXPECT_EQ(json["tcp"]["retransmits"], 6);
   EXPECT_EQ(json_of(good_result())["totals"]["errors"], Json::object());
+}
+
+TEST(ResultJson, SumsWhatTcpDid) {
+  Result result = good_result();
+  result.tally.tcp.add({.retransmits = 2, .rtt = 1000, .segments_out = 10, .segments_in = 20});
+  TcpSum other;
+  other.add({.retransmits = 4, .rtt = 4000, .segments_out = 1, .segments_in = 2});
+  other.add(net::TcpInfo{});
+  result.tally.tcp.add(other);
+  const Json expected = {{"connections", 3},
+                         {"retransmits", 6},
+                         {"segments_sent", 11},
+                         {"segments_received", 22},
+                         {"rtt_ns", {{"min", 1000}, {"mean", 2500.0}, {"max", 4000}}}};
+  EXPECT_EQ(json_of(result)["tcp"], expected);
+}
+
+TEST(ResultJson, WhereNoConnectionWasLeftToAskTcpSaysNothing) {
+  const Json null;
+  const Json expected = {{"connections", 0},
+                         {"retransmits", null},
+                         {"segments_sent", null},
+                         {"segments_received", null},
+                         {"rtt_ns", {{"min", null}, {"mean", null}, {"max", null}}}};
+  EXPECT_EQ(json_of(good_result())["tcp"], expected);
 }
 
 TEST(ResultJson, ThroughputIsWhatWasAnsweredInTheWindow) {

@@ -74,6 +74,7 @@ class Run {
         live_(options.quiet, options.interval) {
     result_.options = options;
     result_.started_at = std::chrono::system_clock::now();
+    if (!options.hdr.empty()) shared_.hdr_log.emplace(options.threads, options.interval);
   }
 
   Result operator()() {
@@ -198,6 +199,7 @@ class Run {
     result_.tally = std::move(joined_);
     result_.elapsed = phase_.run ? std::max<net::Nanos>(0, result_.tally.ended - phase_.begin) : 0;
     result_.intervals = shared_.intervals.all(options_.interval);
+    if (shared_.hdr_log) result_.hdr_log = shared_.hdr_log->text(wall_clock(phase_.begin));
     const net::Nanos between = after_.at - before_.at;
     result_.client = {.time = after_.client - before_.client, .elapsed = between};
     result_.steal_fraction = steal_fraction(before_.host, after_.host);
@@ -209,6 +211,12 @@ class Run {
                     .cpu = {.time = after_.server - before_.server, .elapsed = between}};
     }
     return std::move(result_);
+  }
+
+  std::chrono::system_clock::time_point wall_clock(net::Nanos t) const {
+    const std::chrono::nanoseconds since(phase_.run ? t - started_ : 0);
+    return result_.started_at +
+           std::chrono::duration_cast<std::chrono::system_clock::duration>(since);
   }
 
   // ---- waiting

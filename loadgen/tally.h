@@ -7,6 +7,7 @@
 #include <string>
 
 #include "loadgen/histogram.h"
+#include "loadgen/tcp_sum.h"
 #include "net/clock.h"
 
 namespace loadgen {
@@ -24,7 +25,7 @@ struct Tally {
   std::uint64_t unanswered = 0;          // sent, and no reply in full
   std::uint64_t spoiled = 0;             // came back wrong, so they are no samples
   std::uint64_t corrupt = 0;
-  std::uint64_t retransmits = 0;
+  TcpSum tcp;
   std::map<std::string, std::uint64_t> errors;  // by kind, those that make up `corrupt` included
   Histogram latency;      // one sample a message, ns: from when it was due (open loop) or sent
   Histogram service;      // open loop: from when it was sent
@@ -48,7 +49,7 @@ struct Tally {
     unanswered += other.unanswered;
     spoiled += other.spoiled;
     corrupt += other.corrupt;
-    retransmits += other.retransmits;
+    tcp.add(other.tcp);
     for (const auto& [kind, number] : other.errors) errors[kind] += number;
     latency.add(other.latency);
     service.add(other.service);

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "loadgen/connection.h"
 #include "loadgen/diagnosis.h"
 #include "loadgen/error_kind.h"
+#include "loadgen/hdr_log.h"
 #include "loadgen/intervals.h"
 #include "loadgen/options.h"
 #include "loadgen/payload.h"
@@ -31,7 +33,7 @@
 #include "loadgen/tally.h"
 #include "loadgen/turns.h"
 #include "net/engine.h"
-#include "net/socket.h"
+#include "net/tcp_info.h"
 
 namespace loadgen {
 
@@ -41,10 +43,11 @@ struct Shared {
   const Payload& payload;
   Rendezvous rendezvous;
   IntervalLog intervals;
-  std::atomic<bool> stop = false;         // end now, and report
-  std::atomic<bool> failed = false;       // a worker has ended with an exception
-  std::atomic<std::uint64_t> opened = 0;  // connections
-  std::atomic<std::uint64_t> errors = 0;  // for the live line
+  std::optional<HdrLog> hdr_log = std::nullopt;  // where one was asked for
+  std::atomic<bool> stop = false;                // end now, and report
+  std::atomic<bool> failed = false;              // a worker has ended with an exception
+  std::atomic<std::uint64_t> opened = 0;         // connections
+  std::atomic<std::uint64_t> errors = 0;         // for the live line
 };
 
 /// The part of the whole that falls to one worker.
@@ -92,6 +95,7 @@ class Worker {
   void end_phase(IO& io);
   std::uint64_t share_of(std::uint64_t messages) const;
   void read_tcp_info(IO& io);
+  void note_tcp(IO& io, const Connection& c);
 
   Schedule schedule_of(const Phase& phase) const;
   bool may_send(const Connection& c) const;
@@ -110,6 +114,7 @@ class Worker {
   bool awaited_by_another(const Connection& c, std::size_t position) const;
   void count_error(const std::string& kind);
   void roll_intervals(net::Nanos t);
+  void log_samples(net::Nanos end);
 
   std::size_t owed(const Connection& c) const { return c.outstanding * size_ - c.received; }
 
@@ -349,12 +354,14 @@ void Worker<IO>::end_phase(IO& io) {
   if (length > rolled) {
     shared_.intervals.add(share_.worker, interval_number_, length, interval_);
   }
+  log_samples(std::max(length, last_reply_ - phase_.begin));
   shared_.intervals.leave(share_.worker);
 }
 
 template <net::Engine IO>
 void Worker<IO>::roll_intervals(net::Nanos t) {
   while (t >= interval_end_) {
+    log_samples(interval_end_ - phase_.begin);
     shared_.intervals.add(share_.worker, interval_number_++, interval_end_ - phase_.begin,
                           interval_);
     interval_.clear();
@@ -363,10 +370,22 @@ void Worker<IO>::roll_intervals(net::Nanos t) {
 }
 
 template <net::Engine IO>
+void Worker<IO>::log_samples(net::Nanos end) {
+  if (!shared_.hdr_log) return;
+  shared_.hdr_log->add(share_.worker, interval_number_, end, tally_.latency,
+                       open_loop_ ? tally_.service : tally_.latency);
+}
+
+template <net::Engine IO>
 void Worker<IO>::read_tcp_info(IO& io) {
   for (const Connection& c : connections_) {
-    if (c.state == State::kOpen) tally_.retransmits += net::retransmits(io.fd(c.id));
+    if (c.state == State::kOpen) note_tcp(io, c);
   }
+}
+
+template <net::Engine IO>
+void Worker<IO>::note_tcp(IO& io, const Connection& c) {
+  if (const auto info = net::tcp_info(io.fd(c.id))) tally_.tcp.add(*info);
 }
 
 // ---- sending

@@ -108,13 +108,6 @@ int pending_error(int fd) {
 
 int unread_bytes(int fd) { return queue_length(fd, SIOCINQ); }
 
-std::uint32_t retransmits(int fd) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  const int status = ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-  return status == 0 ? info.tcpi_total_retrans : 0;
-}
-
 int unacknowledged_bytes(int fd) { return queue_length(fd, SIOCOUTQ); }
 
 }  // namespace net

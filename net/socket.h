@@ -43,9 +43,6 @@ int pending_error(int fd);
 /// Bytes that this host has received and nobody has read yet (SIOCINQ, tcp(7)).
 int unread_bytes(int fd);
 
-/// Segments that this connection has sent again so far (tcpi_total_retrans, tcp(7)).
-std::uint32_t retransmits(int fd);
-
 /// Bytes sent that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)).
 int unacknowledged_bytes(int fd);
 

@@ -190,12 +190,5 @@ TEST(UnacknowledgedBytes, CountsWhatThePeerHasNoRoomFor) {
   EXPECT_EQ(unacknowledged_bytes(-1), 0);
 }
 
-TEST(Retransmits, OfAnUndisturbedConnectionAreNone) {
-  Connection connection;
-  ASSERT_TRUE(connection.peer.send("hello"));
-  EXPECT_EQ(retransmits(connection.peer.fd()), 0U);
-  EXPECT_EQ(retransmits(-1), 0U);
-}
-
 }  // namespace
 }  // namespace net::test

@@ -18,6 +18,8 @@ zlib1g-dev
 python3           /usr/bin/python3
 "
 
+# libhdrhistogram-java is a reader of what --hdr writes; the test that runs it takes the java that is
+# there, and is skipped where there is none: a JRE is 200 MB.
 readonly PACKAGES_TEST="
 libgtest-dev
 libbenchmark-dev
@@ -27,6 +29,7 @@ clang-tidy        clang-tidy
 shellcheck        shellcheck
 python3-pytest
 python3-jsonschema
+libhdrhistogram-java
 python3-flake8
 python3-mypy
 netcat-openbsd    nc

@@ -242,19 +242,6 @@ def test_a_full_device(echo: Server, tmp_path: pathlib.Path) -> None:
     assert list(tmp_path.iterdir()) == [target] and target.is_char_device()
 
 
-def test_a_missing_directory(echo: Server, tmp_path: pathlib.Path) -> None:
-    target = tmp_path / "missing" / "result.json"
-    run = run_plain(echo.address, "-n", 20, f"--json={target}")
-    result_not_written(run)
-    assert str(target) in run.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_directory_as_target(echo: Server, tmp_path: pathlib.Path) -> None:
-    result_not_written(run_plain(echo.address, "-n", 20, f"--json={tmp_path}"))
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_earlier_result_survives_a_failed_write(echo: Server, tmp_path: pathlib.Path) -> None:
     target = tmp_path / "result.json"
     target.write_text("an earlier result\n")
