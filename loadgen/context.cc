@@ -36,10 +36,8 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-std::optional<std::string> kernel() {
-  utsname name{};
-  if (::uname(&name) != 0) return std::nullopt;
-  return printable(name.release);
+std::optional<std::string> from_uname(const char* text) {
+  return *text == '\0' ? std::nullopt : std::optional(printable(text));
 }
 
 /// Most kernels say it in /proc/cpuinfo, each by its own name; arm64 gives two numbers there (Arm's
@@ -76,6 +74,20 @@ std::optional<std::vector<int>> cpu_affinity() {
   return cpus;
 }
 
+/// What a file with a number says: 0 is false, every other true.
+std::optional<bool> flag(const std::string& path) {
+  const auto text = read_kernel_line(path);
+  if (!text || text->find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  return text->find_first_not_of('0') != std::string::npos;
+}
+
+/// Whether a core may run faster than its nominal frequency, as long as it stays cool: intel_pstate
+/// and acpi-cpufreq each have a file of their own for it.
+std::optional<bool> turbo(const std::string& cpus) {
+  if (const auto none = flag(cpus + "/intel_pstate/no_turbo")) return !*none;
+  return flag(cpus + "/cpufreq/boost");
+}
+
 Json mitigations(const std::string& root) {
   const std::string path = root + "/sys/devices/system/cpu/vulnerabilities";
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), &::closedir);
@@ -100,10 +112,29 @@ Json sysctl(const std::string& root, std::string name) {
 
 Json sysctls(const std::string& root) {
   Json values = Json::object();
-  for (const char* name :
-       {"net.core.somaxconn", "net.core.rmem_max", "net.core.wmem_max", "net.core.busy_read",
-        "net.core.busy_poll", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
-        "net.ipv4.ip_local_port_range", "net.ipv4.tcp_tw_reuse", "kernel.io_uring_disabled"}) {
+  for (const char* name : {"net.core.somaxconn",
+                           "net.core.rmem_max",
+                           "net.core.wmem_max",
+                           "net.core.busy_read",
+                           "net.core.busy_poll",
+                           "net.core.default_qdisc",
+                           "net.core.netdev_budget",
+                           "net.core.netdev_budget_usecs",
+                           "net.core.rps_sock_flow_entries",
+                           "net.ipv4.tcp_rmem",
+                           "net.ipv4.tcp_wmem",
+                           "net.ipv4.tcp_autocorking",
+                           "net.ipv4.tcp_slow_start_after_idle",
+                           "net.ipv4.tcp_max_syn_backlog",
+                           "net.ipv4.tcp_syncookies",
+                           "net.ipv4.tcp_fin_timeout",
+                           "net.ipv4.ip_local_port_range",
+                           "net.ipv4.tcp_tw_reuse",
+                           "net.ipv4.tcp_max_tw_buckets",
+                           "kernel.io_uring_disabled",
+                           "kernel.nmi_watchdog",
+                           "kernel.numa_balancing",
+                           "kernel.sched_autogroup_enabled"}) {
     values[name] = sysctl(root, name);
   }
   return values;
@@ -146,12 +177,19 @@ std::optional<std::array<double, 3>> load_average() {
 Json collect_context(const std::string& root) {
   const std::string cpus = root + "/sys/devices/system/cpu";
   const std::string clock = root + "/sys/devices/system/clocksource/clocksource0";
+  utsname name{};
+  ::uname(&name);
   return {
-      {"kernel", or_null(kernel())},
+      {"kernel", or_null(from_uname(name.release))},
+      {"kernel_build", or_null(from_uname(name.version))},
+      {"architecture", or_null(from_uname(name.machine))},
       {"cpu_model", or_null(cpu_model(root))},
       {"cpus", or_null(configured(_SC_NPROCESSORS_ONLN))},
       {"cpu_affinity", or_null(cpu_affinity())},
       {"governor", or_null(read_kernel_line(cpus + "/cpu0/cpufreq/scaling_governor"))},
+      {"turbo", or_null(turbo(cpus))},
+      {"smt", or_null(flag(cpus + "/smt/active"))},
+      {"idle_driver", or_null(read_kernel_line(cpus + "/cpuidle/current_driver"))},
       {"mitigations", mitigations(root)},
       {"hypervisor", or_null(hypervisor(root))},
       {"memory_bytes", or_null(memory_bytes())},

@@ -57,7 +57,9 @@ TEST(Context, HasTheFieldsOfTheResult) {
       "kernel",      "cpu_model",   "cpus",           "cpu_affinity",
       "governor",    "mitigations", "hypervisor",     "memory_bytes",
       "clocksource", "loadavg",     "nofile_limit",   "sysctls",
-      "compiler",    "build_type",  "compiler_flags", "tcp_congestion_control"};
+      "compiler",    "build_type",  "compiler_flags", "tcp_congestion_control",
+      "turbo",       "smt",         "idle_driver",    "kernel_build",
+      "architecture"};
   EXPECT_EQ(keys_of(collect_context()), expected);
   EXPECT_EQ(keys_of(MadeUpMachine().context()), expected);
 }
@@ -67,6 +69,8 @@ TEST(Context, AgreesWithTheSystemCalls) {
   utsname name{};
   ASSERT_EQ(::uname(&name), 0);
   EXPECT_EQ(context["kernel"], name.release);
+  EXPECT_EQ(context["kernel_build"], name.version);
+  EXPECT_EQ(context["architecture"], name.machine);
   EXPECT_EQ(context["cpus"], ::get_nprocs());
   struct sysinfo memory {};
   ASSERT_EQ(::sysinfo(&memory), 0);
@@ -118,8 +122,8 @@ TEST(Context, CanAlwaysBeWritten) {
 
 TEST(Context, IsNullWhereTheMachineSaysNothing) {
   const Json context = MadeUpMachine().context();
-  for (const char* key :
-       {"cpu_model", "governor", "mitigations", "clocksource", "tcp_congestion_control"}) {
+  for (const char* key : {"cpu_model", "governor", "turbo", "smt", "idle_driver", "mitigations",
+                          "clocksource", "tcp_congestion_control"}) {
     EXPECT_TRUE(context[key].is_null()) << key << ": " << context[key];
   }
   EXPECT_TRUE(context["sysctls"].contains("kernel.io_uring_disabled"));
@@ -142,6 +146,9 @@ TEST(Context, ReadsWhatAMachineSays) {
   MadeUpMachine machine;
   const std::string cpus = "/sys/devices/system/cpu";
   machine.file(cpus + "/cpu0/cpufreq/scaling_governor", "performance\n");
+  machine.file(cpus + "/smt/active", "1\n");
+  machine.file(cpus + "/intel_pstate/no_turbo", "1\n");
+  machine.file(cpus + "/cpuidle/current_driver", "haltpoll\n");
   machine.file(cpus + "/vulnerabilities/mds", "Not affected\n");
   machine.file(cpus + "/vulnerabilities/retbleed", "Mitigation: untrained return thunk; SMT off\n");
   machine.file("/sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
@@ -152,6 +159,9 @@ TEST(Context, ReadsWhatAMachineSays) {
   machine.file("/proc/sys/kernel/io_uring_disabled", "2\n");
   const Json context = machine.context();
   EXPECT_EQ(context["governor"], "performance");
+  EXPECT_EQ(context["smt"], true);
+  EXPECT_EQ(context["turbo"], false);
+  EXPECT_EQ(context["idle_driver"], "haltpoll");
   EXPECT_EQ(context["mitigations"], Json::parse(R"({"mds": "Not affected",
       "retbleed": "Mitigation: untrained return thunk; SMT off"})"));
   EXPECT_EQ(context["clocksource"], "tsc");
@@ -160,6 +170,14 @@ TEST(Context, ReadsWhatAMachineSays) {
   EXPECT_EQ(context["sysctls"]["net.ipv4.tcp_rmem"], "4096 131072 33554432");
   EXPECT_EQ(context["sysctls"]["kernel.io_uring_disabled"], 2);
   EXPECT_EQ(context["tcp_congestion_control"], "bbr");
+}
+
+TEST(Context, FindsTurboWhereverTheDriverHasIt) {
+  MadeUpMachine machine;
+  const std::string boost = "/sys/devices/system/cpu/cpufreq/boost";
+  EXPECT_EQ(machine.file(boost, "1\n").context()["turbo"], true);
+  EXPECT_EQ(machine.file(boost, "0\n").context()["turbo"], false);
+  EXPECT_TRUE(machine.file(boost, "maybe\n").context()["turbo"].is_null());
 }
 
 TEST(Context, NamesArmCpusAsWellAsItCan) {

@@ -45,6 +45,15 @@ Json stamp_error(const Histogram& error) {
           {"max", any ? Json(error.max()) : Json()}};
 }
 
+Json tool() {
+  const std::string_view revision = cli::git_revision();
+  const bool known = revision != "unknown";
+  return {{"name", "loadgen"},
+          {"version", cli::version()},
+          {"git", known ? Json(revision) : Json()},
+          {"git_clean", known ? Json(!revision.ends_with("-dirty")) : Json()}};
+}
+
 Json config(const Result& result) {
   const Options& options = result.options;
   const bool counted = options.messages.has_value();
@@ -145,11 +154,10 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
   context["liburing"] = liburing.empty() ? Json() : Json(liburing);
   context["io_uring_flags"] =
       result.backend == net::Backend::kUring ? Json(result.uring_features) : Json();
-  const Json git = cli::git_revision() == "unknown" ? Json() : Json(cli::git_revision());
   const double rate = result.messages_per_second();
   return {
       {"schema_version", 1},
-      {"tool", {{"name", "loadgen"}, {"version", cli::version()}, {"git", git}}},
+      {"tool", tool()},
       {"started_at",
        fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
                    fmt::gmtime(std::chrono::system_clock::to_time_t(result.started_at)))},

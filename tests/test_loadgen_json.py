@@ -27,7 +27,7 @@ DISTRIBUTION = {"count": 20, "infinite": 0, "min": 8, "mean": 10.5, "p50": 9, "p
 # A small result that is right: what the schema must take, and what the tests below spoil.
 EXAMPLE: dict[str, Any] = {
     "schema_version": 1,
-    "tool": {"name": "loadgen", "version": "0.1.0", "git": None},
+    "tool": {"name": "loadgen", "version": "0.1.0", "git": None, "git_clean": None},
     "started_at": "2024-01-01T10:00:00Z",
     "aborted": False,
     "context": {
@@ -36,7 +36,8 @@ EXAMPLE: dict[str, Any] = {
         "tcp_congestion_control": "cubic", "sysctls": {"net.core.somaxconn": "4096"},
         "compiler": "GCC 12.2.0", "build_type": "Release", "compiler_flags": "-O2",
         "liburing": "2.3", "io_uring_flags": None, "memory_bytes": 1 << 33, "clocksource": "tsc",
-        "nofile_limit": 1024, "loadavg": [0.1, 0.2, 0.3],
+        "nofile_limit": 1024, "loadavg": [0.1, 0.2, 0.3], "kernel_build": "#1 SMP",
+        "architecture": "x86_64", "turbo": None, "smt": False, "idle_driver": "haltpoll",
     },
     "config": {
         "target": "127.0.0.1:8888", "connections": 1, "threads": 1, "duration_s": None,
@@ -289,7 +290,12 @@ def test_started_at_is_now_in_utc(server: Server) -> None:
 
 
 def test_tool_is_what_version_prints(timed: Run) -> None:
-    assert timed.result["tool"]["version"] in run("loadgen", "--version").stdout
+    tool = timed.result["tool"]
+    assert tool["version"] in run("loadgen", "--version").stdout
+    if tool["git"] is None:
+        assert tool["git_clean"] is None
+    else:
+        assert tool["git_clean"] == (not tool["git"].endswith("-dirty"))
 
 
 def test_config_is_what_was_asked_for(server: Server) -> None:
