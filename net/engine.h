@@ -6,7 +6,7 @@
 //
 //   io.listen(fd)        accept from now on; each connection ends up in on_open(io, c)
 //   io.connect(addr)     on_open(io, c), or on_close(io, c, errno); addr must live until then;
-//                        a second argument sets IP's hop limit, 0: the system's
+//                        a second argument says how it sets out (net/socket.h)
 //   io.recv(c)           at most one outstanding; on_recv(io, c, bytes); no bytes: the peer's FIN
 //   io.send(c, bytes)    at most one outstanding; sends ALL of it; on_sent(io, c)
 //   io.shutdown(c)       sends FIN; not while a send is outstanding
@@ -33,6 +33,7 @@
 #include "net/address.h"
 #include "net/clock.h"
 #include "net/fd.h"
+#include "net/socket.h"
 
 namespace net {
 
@@ -110,9 +111,10 @@ concept ServerEngine = requires(IO io, const IO& cio, Fd fd, ConnId c, Bytes byt
 
 /// The whole contract: connects too, and receives while it sends.
 template <class IO>
-concept Engine = ServerEngine<IO> && requires(IO io, const Address& addr, int hop_limit) {
+concept Engine = ServerEngine<IO> &&
+    requires(IO io, const Address& addr, const Departure& departure) {
   { io.connect(addr) } -> std::same_as<ConnId>;
-  { io.connect(addr, hop_limit) } -> std::same_as<ConnId>;
+  { io.connect(addr, departure) } -> std::same_as<ConnId>;
 };
 
 }  // namespace net

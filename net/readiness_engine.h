@@ -69,7 +69,7 @@ class ReadinessEngine {
 
   void listen(Fd listener);
   void stop_listening();
-  ConnId connect(const Address& address, int hop_limit = 0);
+  ConnId connect(const Address& address, const Departure& departure = {});
   void watch(int fd);
 
   void recv(ConnId id);
@@ -310,8 +310,8 @@ void ReadinessEngine<R>::resume_accepting() {
 }
 
 template <Readiness R>
-ConnId ReadinessEngine<R>::connect(const Address& address, int hop_limit) {
-  Fd fd = socket_for(address, Mode::kNonBlocking, hop_limit);
+ConnId ReadinessEngine<R>::connect(const Address& address, const Departure& departure) {
+  Fd fd = socket_for(address, Mode::kNonBlocking, departure);
   const int socket_error = fd ? 0 : errno;
   const ConnId id = adopt(fd.release());
   Conn& conn = table_[id.slot];

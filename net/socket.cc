@@ -45,14 +45,19 @@ Fd listen_on(const Address& address, int backlog) {
   return fd;
 }
 
-Fd socket_for(const Address& address, Mode mode, int hop_limit) {
+Fd socket_for(const Address& address, Mode mode, const Departure& departure) {
   const int nonblocking = mode == Mode::kNonBlocking ? SOCK_NONBLOCK : 0;
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | nonblocking, 0));
   if (fd) set_stream_options(fd.get());
-  if (fd && hop_limit > 0) {
+  if (fd && departure.hop_limit > 0) {
     const bool v6 = address.family() == AF_INET6;
     ::setsockopt(fd.get(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_UNICAST_HOPS : IP_TTL,
-                 &hop_limit, sizeof hop_limit);
+                 &departure.hop_limit, sizeof departure.hop_limit);
+  }
+  if (fd && departure.source != nullptr) {
+    enable(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+    const Address& source = *departure.source;
+    if (::bind(fd.get(), source.data(), source.size()) != 0) return Fd();
   }
   return fd;
 }

@@ -18,9 +18,17 @@ enum class Mode { kNonBlocking, kBlocking };
 /// wildcard takes IPv4 as well. Throws std::system_error that names the address.
 Fd listen_on(const Address& address, int backlog);
 
-/// A socket for connecting to `address`, with the same options. Its packets start with this hop
-/// limit (IP_TTL, ip(7); 0: the system's). Descriptor -1 and errno on failure.
-Fd socket_for(const Address& address, Mode mode, int hop_limit = 0);
+/// How a connection sets out, where that is not left to the system.
+struct Departure {
+  int hop_limit = 0;                // its packets start with (IP_TTL, ip(7)); 0: the system's
+  const Address* source = nullptr;  // of the peer's family; with port 0 any that is free towards it
+};
+
+/// A socket for connecting to `address`, with the same options. Descriptor -1 and errno on failure.
+///
+/// A source address without a port gets its port from connect(2) (IP_BIND_ADDRESS_NO_PORT, ip(7),
+/// Linux 4.2): only there is it known which ones are free towards this peer.
+Fd socket_for(const Address& address, Mode mode, const Departure& departure = {});
 
 /// Connections that this listener accepts can say with which hop limit their SYN came here
 /// (TCP_SAVE_SYN, Linux 4.2).

@@ -126,6 +126,24 @@ TEST(SocketFor, LeavesErrnoWhereThereIsNone) {
   EXPECT_FALSE(fd);
 }
 
+TEST(SocketFor, SetsOutFromTheSourceAddress) {
+  const Fd listener = listen_on(local(), 16);
+  const Address target = Address::of_socket(listener.get());
+  const Address source = local("127.0.0.77");
+  const Fd fd = socket_for(target, Mode::kBlocking, {.source = &source});
+  ASSERT_TRUE(fd);
+  EXPECT_EQ(Address::of_socket(fd.get()).port(), 0) << "chosen when the peer is known";
+  ASSERT_EQ(::connect(fd.get(), target.data(), target.size()), 0);
+  EXPECT_TRUE(Address::of_socket(fd.get()).to_string().starts_with("127.0.0.77:"));
+}
+
+TEST(SocketFor, LeavesErrnoWhereTheSourceIsNotOfThisHost) {
+  const Address source = local("192.0.2.1");  // of nobody (RFC 5737)
+  const Fd fd = socket_for(local(), Mode::kBlocking, {.source = &source});
+  EXPECT_EQ(errno, EADDRNOTAVAIL);
+  EXPECT_FALSE(fd);
+}
+
 TEST(SetMode, GoesBothWaysAndKeepsTheOtherFlags) {
   const Fd fd(::open("/dev/null", O_WRONLY | O_APPEND | O_CLOEXEC));
   for (int i = 0; i < 2; ++i) {

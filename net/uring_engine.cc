@@ -93,10 +93,10 @@ ConnId UringEngine::accepted(int result, bool more) {
   return id;
 }
 
-ConnId UringEngine::connect(const Address& address, int hop_limit) {
+ConnId UringEngine::connect(const Address& address, const Departure& departure) {
   const ConnId id = table_.add();
   Conn& conn = table_[id.slot];
-  conn.fd = socket_for(address, Mode::kBlocking, hop_limit).release();
+  conn.fd = socket_for(address, Mode::kBlocking, departure).release();
   if (conn.fd < 0) {
     fail(id, conn, errno);
     return id;

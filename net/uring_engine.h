@@ -55,7 +55,7 @@ class UringEngine {
 
   void listen(Fd listener);
   void stop_listening();
-  ConnId connect(const Address& address, int hop_limit = 0);
+  ConnId connect(const Address& address, const Departure& departure = {});
   void watch(int fd);
 
   void recv(ConnId id);

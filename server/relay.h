@@ -86,7 +86,7 @@ void Relay<IO>::greet(IO& io, net::ConnId client) {
     net::reset_on_close(io.fd(client));  // FIN alone would leave the other way open, all round
     return io.close(client);
   }
-  const net::ConnId next = io.connect(next_hop_, guard.next_hop_limit());
+  const net::ConnId next = io.connect(next_hop_, {.hop_limit = guard.next_hop_limit()});
   begin(client, next, true);
   begin(next, client, false);
 }
