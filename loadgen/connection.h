@@ -17,7 +17,7 @@ struct Connection {
     std::vector<std::byte> received;
   };
 
-  enum class State : std::uint8_t { kConnecting, kOpen, kClosed };
+  enum class State : std::uint8_t { kConnecting, kOpen, kReplaced, kClosed };
 
   net::ConnId id;
   std::uint32_t send_at = 0;  // positions in the payload
@@ -28,9 +28,13 @@ struct Connection {
   std::uint32_t warmup = 0;       // how many of the outstanding ones are no samples
   std::uint64_t unsent = 0;       // bytes of outstanding messages not yet given to the engine
   net::Nanos sent_at = 0;         // of the oldest, where it shares its stamp with the one before
+  std::size_t source_set = 0;     // where its address is from (source_addresses.h)
+  std::uint64_t left = 0;         // messages that it may still send in its life
+  net::Nanos connect_at = 0;      // when its connect was asked for
   std::unique_ptr<Suspect> suspect;
   State state = State::kConnecting;
   bool sending = false;
+  bool replaces = false;         // another one whose life was over
   bool oldest_is_wrong = false;  // counted as corrupt, so it is no sample
 };
 

@@ -68,6 +68,10 @@ void load(cli::CommandLine& line, Options& options, bool& has_duration, bool& ha
     options.arrivals = text == "uniform" ? Arrivals::kUniform : Arrivals::kPoisson;
     has_arrivals = true;
   });
+  line.option("--churn", "N", "replace a connection after this many messages", [&](auto text) {
+    options.churn =
+        static_cast<std::uint64_t>(cli::parse_count(text, 1, std::int64_t{1'000'000'000'000}));
+  });
   line.option("-w,--warmup", "TIME", "load before the measurement (1s)",
               duration(options.warmup, 0));
   line.option("--timeout", "TIME",

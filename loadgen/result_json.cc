@@ -67,6 +67,7 @@ Json config(const Result& result) {
           {"interval_s", seconds(options.interval)},
           {"message_size", options.message_size},
           {"pipeline", options.pipeline},
+          {"churn", or_null(options.churn)},
           {"mode", result.open_loop() ? "open" : "closed"},
           {"rate", or_null(options.rate)},
           {"arrivals", result.open_loop() ? Json(name_of(options.arrivals)) : Json()},
@@ -155,6 +156,7 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
   context["io_uring_flags"] =
       result.backend == net::Backend::kUring ? Json(result.uring_features) : Json();
   const double rate = result.messages_per_second();
+  const bool churn = result.options.churn.has_value();
   return {
       {"schema_version", 1},
       {"tool", tool()},
@@ -169,14 +171,18 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
        {{"messages_per_s", rate},
         {"bytes_per_s", rate * static_cast<double>(result.options.message_size)},
         {"asked_per_s", result.open_loop() ? Json(result.per_second(result.tally.due)) : Json()},
-        {"sent_per_s", result.per_second(result.tally.sent)}}},
+        {"sent_per_s", result.per_second(result.tally.sent)},
+        {"connects_per_s",
+         churn ? Json(result.per_second(result.tally.replaced_in_window)) : Json()}}},
       {"latency_ns", distribution(result.latency())},
       {"service_ns", distribution(result.service())},
       {"send_lag_ns", result.open_loop() ? distribution(result.send_lag()) : Json()},
+      {"connect_ns", churn ? distribution({result.tally.connect}) : Json()},
       {"stamp_error_ns", stamp_error(result.tally.stamp_error)},
       {"histograms",
        {{"latency", encode_v2_compressed_base64(result.latency().samples)},
-        {"service", encode_v2_compressed_base64(result.service().samples)}}},
+        {"service", encode_v2_compressed_base64(result.service().samples)},
+        {"connect", churn ? Json(encode_v2_compressed_base64(result.tally.connect)) : Json()}}},
       {"intervals", intervals(result.intervals)},
       {"cpu", cpu(result)},
       {"tcp", tcp(result.tally.tcp)},

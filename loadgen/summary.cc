@@ -105,6 +105,17 @@ void latency(Out out, const Result& result) {
   row("max", [](const auto& all) { return finite(all, all.samples.max()); });
 }
 
+void connects(Out out, const Result& result) {
+  if (!result.options.churn) return;
+  const Distribution all{result.tally.connect};
+  fmt::format_to(out, "\nconnects    {}, replaced after {}\n",
+                 cli::format_rate(result.per_second(result.tally.replaced_in_window)),
+                 plural(*result.options.churn, "message"));
+  for (const auto& [name, q] : {std::pair("p50", 0.50), {"p99", 0.99}, {"p99.9", 0.999}}) {
+    fmt::format_to(out, "  {:<10}{}\n", name, figure(all, q));
+  }
+}
+
 void stamps(Out out, const Histogram& error) {
   if (error.max() == 0) return;
   fmt::format_to(out, "  stamps are read once a batch: off by {} on average, {} at most\n",
@@ -173,6 +184,7 @@ std::string summary(const Result& result, const Verdict& verdict) {
   throughput(out, result);
   rates(out, result);
   latency(out, result);
+  connects(out, result);
   stamps(out, result.tally.stamp_error);
   cpu(out, result);
   errors(out, result.tally);

@@ -27,9 +27,11 @@ struct Tally {
   std::uint64_t corrupt = 0;
   TcpSum tcp;
   std::map<std::string, std::uint64_t> errors;  // by kind, those that make up `corrupt` included
-  Histogram latency;      // one sample a message, ns: from when it was due (open loop) or sent
-  Histogram service;      // open loop: from when it was sent
-  Histogram send_lag;     // open loop: from when it was due until it was sent
+  Histogram latency;   // one sample a message, ns: from when it was due (open loop) or sent
+  Histogram service;   // open loop: from when it was sent
+  Histogram send_lag;  // open loop: from when it was due until it was sent
+  std::uint64_t replaced_in_window = 0;  // connections that were established in another's place
+  Histogram connect;                     // of these, where begun in the window: until they were, ns
   Histogram stamp_error;  // of the samples above: by how much their stamps may be off, ns
   net::Nanos ended = 0;   // when the window ended for this worker
   int connect_errno = 0;  // of the first connection that failed
@@ -54,6 +56,8 @@ struct Tally {
     latency.add(other.latency);
     service.add(other.service);
     send_lag.add(other.send_lag);
+    replaced_in_window += other.replaced_in_window;
+    connect.add(other.connect);
     stamp_error.add(other.stamp_error);
     ended = std::max(ended, other.ended);
     if (connect_errno == 0) connect_errno = other.connect_errno;

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,7 @@
 #include "loadgen/payload.h"
 #include "loadgen/rendezvous.h"
 #include "loadgen/schedule.h"
+#include "loadgen/source_addresses.h"
 #include "loadgen/tally.h"
 #include "loadgen/turns.h"
 #include "net/engine.h"
@@ -70,7 +72,8 @@ class Worker {
         size_(shared.payload.message_size()),
         fit_(std::max<std::uint64_t>(1, Payload::kLongest / shared.payload.message_size())),
         open_loop_(shared.options.rate.has_value()),
-        stamps_(shared.options.pipeline) {
+        stamps_(shared.options.pipeline),
+        sources_(shared.options.target) {
     connections_.reserve(share.connections);
   }
 
@@ -86,15 +89,21 @@ class Worker {
  private:
   using State = Connection::State;
   static constexpr std::size_t kConnectingAtOnce = 128;
+  static constexpr std::uint64_t kForLife = std::numeric_limits<std::uint64_t>::max();
   static constexpr net::Nanos kAbortPatience = 300 * net::kMillisecond;
 
   void connect_all(IO& io);
   void connect_more(IO& io);
+  void connect_from(IO& io, std::uint32_t position, bool replaces);
+  void connect_failed(IO& io, Connection& c, int error);
+  void begin_life(IO& io, Connection& c, net::Nanos t);
+  bool worn_out(const Connection& c) const;
+  void replace(IO& io, Connection& c);
   void run_phase(IO& io, const Phase& phase);
   void begin_phase(IO& io, const Phase& phase);
   void end_phase(IO& io);
   std::uint64_t share_of(std::uint64_t messages) const;
-  void read_tcp_info(IO& io);
+  void note_last(IO& io);
   void note_tcp(IO& io, const Connection& c);
 
   Schedule schedule_of(const Phase& phase) const;
@@ -128,17 +137,19 @@ class Worker {
   bool open_loop_;
   std::vector<Connection> connections_;  // by the slot of their ConnId
   SendStamps stamps_;
+  SourceAddresses sources_;
   Tally tally_;
   Histogram interval_;
 
   std::size_t connecting_ = 0;
-  std::size_t to_connect_ = 0;
-  std::size_t open_ = 0;
-  std::uint64_t outstanding_ = 0;  // messages, over all connections
-  std::uint64_t quota_ = 0;        // closed loop: messages left to send
-  Schedule schedule_;              // open loop: when they are due,
-  Turns turns_;                    // and who takes the next
-  bool sending_ = false;           // new messages may go
+  std::size_t to_connect_ = 0;             // of the first ones
+  std::vector<std::uint32_t> to_replace_;  // where in the payload each goes on
+  std::size_t open_ = 0;                   // or being replaced
+  std::uint64_t outstanding_ = 0;          // messages, over all connections
+  std::uint64_t quota_ = 0;                // closed loop: messages left to send
+  Schedule schedule_;                      // open loop: when they are due,
+  Turns turns_;                            // and who takes the next
+  bool sending_ = false;                   // new messages may go
   Phase phase_;
   net::Nanos last_reply_ = 0;
   net::Nanos quiet_since_ = 0;  // nothing came since, though something was awaited
@@ -157,7 +168,7 @@ Tally Worker<IO>::run(IO& io) {
     if (!phase.run) break;
     run_phase(io, phase);
   }
-  read_tcp_info(io);
+  note_last(io);
   return std::move(tally_);
 }
 
@@ -176,47 +187,116 @@ void Worker<IO>::connect_all(IO& io) {
 
 template <net::Engine IO>
 void Worker<IO>::connect_more(IO& io) {
-  while (to_connect_ > 0 && connecting_ < kConnectingAtOnce) {
-    const net::ConnId id = io.connect(options_.target);
-    if (connections_.size() <= id.slot) connections_.resize(id.slot + 1);
-    stamps_.make_room(connections_.size());
-    turns_.make_room(connections_.size());
-    Connection& c = connections_[id.slot];
-    c = Connection{};
-    c.id = id;
+  for (; to_connect_ > 0 && connecting_ < kConnectingAtOnce; --to_connect_) {
     const std::size_t number = share_.first_connection + share_.connections - to_connect_;
-    c.send_at = c.receive_at = static_cast<std::uint32_t>(payload_.start_of(number));
-    --to_connect_;
-    ++connecting_;
+    connect_from(io, static_cast<std::uint32_t>(payload_.start_of(number)), false);
+  }
+  while (!to_replace_.empty() && connecting_ < kConnectingAtOnce) {
+    const std::uint32_t position = to_replace_.back();
+    to_replace_.pop_back();
+    connect_from(io, position, true);
   }
 }
 
 template <net::Engine IO>
+void Worker<IO>::connect_from(IO& io, std::uint32_t position, bool replaces) {
+  const net::Nanos t = net::now();
+  const std::size_t set = sources_.set();
+  const net::ConnId id = options_.churn ? io.connect(options_.target, {.source = sources_.next()})
+                                        : io.connect(options_.target);
+  if (connections_.size() <= id.slot) connections_.resize(id.slot + 1);
+  stamps_.make_room(connections_.size());
+  turns_.make_room(connections_.size());
+  Connection& c = connections_[id.slot];
+  c = Connection{};
+  c.id = id;
+  c.send_at = c.receive_at = position;
+  c.left = options_.churn.value_or(kForLife);
+  c.connect_at = t;
+  c.source_set = set;
+  c.replaces = replaces;
+  ++connecting_;
+}
+
+template <net::Engine IO>
 void Worker<IO>::on_open(IO& io, net::ConnId id) {
+  Connection& c = connections_[id.slot];
   --connecting_;
-  ++open_;
   ++tally_.connections_opened;
   shared_.opened.fetch_add(1, std::memory_order_relaxed);
-  connections_[id.slot].state = State::kOpen;
+  c.state = State::kOpen;
+  sources_.had_port();
   io.recv(id);
+  if (c.replaces) {
+    begin_life(io, c, io.completed_at());
+  } else {
+    ++open_;
+  }
   connect_more(io);
+}
+
+/// A connection that replaces another goes to work at once.
+template <net::Engine IO>
+void Worker<IO>::begin_life(IO& io, Connection& c, net::Nanos t) {
+  if (c.connect_at >= phase_.begin && c.connect_at < phase_.end) {
+    tally_.connect.record(t - c.connect_at);
+  }
+  if (t >= phase_.begin && t < phase_.end) ++tally_.replaced_in_window;
+  if (open_loop_) {
+    offer(c);
+  } else {
+    grant(io, c, t);
+  }
+}
+
+template <net::Engine IO>
+void Worker<IO>::connect_failed(IO& io, Connection& c, int error) {
+  --connecting_;
+  if (error == EADDRNOTAVAIL && options_.churn && sources_.used_up(c.source_set)) {
+    if (c.replaces) {
+      to_replace_.push_back(c.send_at);
+    } else {
+      ++to_connect_;
+    }
+    return connect_more(io);
+  }
+  if (error == 0) error = ETIMEDOUT;
+  ++tally_.connections_failed;
+  if (tally_.connect_errno == 0) tally_.connect_errno = error;
+  count_error(error_kind(error));
+  if (c.replaces) --open_;
+  // Where not even the first one got through, the others need not try.
+  if (open_ == 0) tally_.connections_failed += std::exchange(to_connect_, 0);
+  connect_more(io);
+}
+
+/// It has sent all it may, and all has come back.
+template <net::Engine IO>
+bool Worker<IO>::worn_out(const Connection& c) const {
+  return c.left == 0 && c.outstanding == 0 && !c.sending && sending_ && c.state == State::kOpen;
+}
+
+/// Ends a connection as the lecture's client does, with close(2): FIN, and the server's in return.
+/// When on_close has freed its slot, another takes its place and goes on in the payload where it
+/// ended.
+template <net::Engine IO>
+void Worker<IO>::replace(IO& io, Connection& c) {
+  if (io.unread(c.id) > 0) {
+    ++tally_.corrupt;
+    count_error(std::string(name_of(Fault::kExtra)));
+  }
+  note_tcp(io, c);
+  c.state = State::kReplaced;
+  io.close(c.id);
 }
 
 template <net::Engine IO>
 void Worker<IO>::on_close(IO& io, net::ConnId id, int error) {
   Connection& c = connections_[id.slot];
-  if (c.state == State::kConnecting) {
-    --connecting_;
-    ++tally_.connections_failed;
-    if (tally_.connect_errno == 0) tally_.connect_errno = error == 0 ? ETIMEDOUT : error;
-    count_error(error_kind(error == 0 ? ETIMEDOUT : error));
-    // Where not even the first one got through, the others need not try.
-    if (open_ == 0) tally_.connections_failed += std::exchange(to_connect_, 0);
-    connect_more(io);
-  } else if (c.state == State::kOpen) {
-    lose(io, c, error_kind(error));
-  }
-  c.state = State::kClosed;
+  if (c.state == State::kOpen) return lose(io, c, error_kind(error));
+  const State ended = std::exchange(c.state, State::kClosed);
+  if (ended == State::kConnecting) connect_failed(io, c, error);
+  if (ended == State::kReplaced) to_replace_.push_back(c.send_at);
 }
 
 /// An open connection ends before its time: what it still waited for will not come.
@@ -250,9 +330,10 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
   net::Nanos patience = net::kNever;
   for (;;) {
     const net::Nanos t = net::now();
+    if (!to_replace_.empty() && sending_) connect_more(io);
     if (open_loop_) dispatch(io, t);
     // A number of messages has no end in time: where nothing comes any more, it is not waited for.
-    const net::Nanos quiet_end = phase_.end == net::kNever && outstanding_ > 0
+    const net::Nanos quiet_end = phase_.end == net::kNever && outstanding_ + connecting_ > 0
                                      ? quiet_since_ + options_.timeout
                                      : net::kNever;
     const bool stalled = t >= quiet_end;
@@ -292,7 +373,9 @@ void Worker<IO>::begin_phase(IO& io, const Phase& phase) {
   quota_ = share_of(phase.messages);
   if (open_loop_) schedule_ = schedule_of(phase);
   for (Connection& c : connections_) {
-    if (open_loop_) {
+    if (worn_out(c)) {
+      replace(io, c);
+    } else if (open_loop_) {
       offer(c);
     } else {
       grant(io, c, net::now());
@@ -377,9 +460,13 @@ void Worker<IO>::log_samples(net::Nanos end) {
 }
 
 template <net::Engine IO>
-void Worker<IO>::read_tcp_info(IO& io) {
+void Worker<IO>::note_last(IO& io) {
   for (const Connection& c : connections_) {
     if (c.state == State::kOpen) note_tcp(io, c);
+    if (c.state == State::kConnecting && net::now() - c.connect_at >= options_.timeout) {
+      ++tally_.connections_failed;
+      count_error(error_kind(ETIMEDOUT));
+    }
   }
 }
 
@@ -392,7 +479,8 @@ void Worker<IO>::note_tcp(IO& io, const Connection& c) {
 
 template <net::Engine IO>
 bool Worker<IO>::may_send(const Connection& c) const {
-  return c.state == State::kOpen && !c.sending && !c.suspect && c.outstanding < options_.pipeline;
+  return c.state == State::kOpen && !c.sending && !c.suspect && c.outstanding < options_.pipeline &&
+         c.left > 0;
 }
 
 template <net::Engine IO>
@@ -405,7 +493,7 @@ template <net::Engine IO>
 void Worker<IO>::grant(IO& io, Connection& c, net::Nanos t) {
   if (!sending_ || t >= phase_.end || !may_send(c)) return;
   const auto messages = static_cast<std::uint32_t>(
-      std::min({std::uint64_t{options_.pipeline - c.outstanding}, quota_, fit_}));
+      std::min({std::uint64_t{options_.pipeline - c.outstanding}, quota_, fit_, c.left}));
   if (messages == 0) return;
   quota_ -= messages;
   if (t < phase_.begin) c.warmup = c.outstanding + messages;
@@ -436,7 +524,7 @@ void Worker<IO>::dispatch(IO& io, net::Nanos t) {
 
 template <net::Engine IO>
 void Worker<IO>::assign(IO& io, Connection& c, net::Nanos t, std::uint64_t most) {
-  most = std::min({most, std::uint64_t{options_.pipeline - c.outstanding}, fit_});
+  most = std::min({most, std::uint64_t{options_.pipeline - c.outstanding}, fit_, c.left});
   std::uint32_t messages = 0;
   for (net::Nanos due = schedule_.next(); messages < most && due <= t; due = schedule_.next()) {
     schedule_.take();
@@ -459,6 +547,7 @@ void Worker<IO>::transmit(IO& io, Connection& c, std::uint32_t messages, net::Na
   if (outstanding_ == 0) quiet_since_ = t;
   c.outstanding += messages;
   outstanding_ += messages;
+  c.left -= messages;
   c.unsent = messages * size_;
   if (t >= phase_.begin && t < phase_.end) {
     tally_.sent += messages;
@@ -481,6 +570,7 @@ void Worker<IO>::on_sent(IO& io, net::ConnId id) {
   Connection& c = connections_[id.slot];
   c.sending = false;
   if (c.unsent > 0) return send_piece(io, c, nullptr);
+  if (worn_out(c)) return replace(io, c);
   if (open_loop_) return offer(c);
   if (c.outstanding < options_.pipeline) grant(io, c, net::now());
 }
@@ -497,6 +587,7 @@ void Worker<IO>::on_recv(IO& io, net::ConnId id, net::Bytes bytes) {
   if (t >= phase_.begin) tally_.bytes_received += bytes.size();
   check(io, c, bytes, t, io.completed_span());
   if (c.state != State::kOpen) return;
+  if (worn_out(c)) return replace(io, c);
   if (open_loop_) {
     offer(c);
     dispatch(io, t);

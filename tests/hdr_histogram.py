@@ -1,6 +1,6 @@
-"""Reads HdrHistogram's V2 compressed encoding, written from the format's description: an outer header
-(cookie, length), zlib, an inner header, then counts as ZigZag LEB128 numbers in which a negative one
-is a run of zeros."""
+"""Reads HdrHistogram's V2 compressed encoding, written from the format's description: an outer
+header (cookie, length), zlib, an inner header, then counts as ZigZag LEB128 numbers in which a
+negative one is a run of zeros."""
 
 import base64
 import math

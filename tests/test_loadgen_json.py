@@ -1,7 +1,6 @@
 """The result that loadgen writes: it is what results/schema.json says, its figures agree with each
 other, and its histograms, decoded here by other code, hold the samples that they claim."""
 
-import base64
 import copy
 import datetime
 import json
@@ -9,8 +8,6 @@ import math
 import os
 import pathlib
 import re
-import struct
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,8 +39,8 @@ EXAMPLE: dict[str, Any] = {
     "config": {
         "target": "127.0.0.1:8888", "connections": 1, "threads": 1, "duration_s": None,
         "messages": 20, "warmup_s": 0, "timeout_s": 5, "interval_s": 1, "message_size": 64,
-        "pipeline": 1, "mode": "closed", "rate": None, "arrivals": None, "backend": "epoll",
-        "backend_requested": "auto", "busy_poll": "auto", "cpu": None, "verify": True, "seed": 1,
+        "pipeline": 1, "churn": None, "mode": "closed", "rate": None, "arrivals": None,
+        "backend": "epoll", "backend_requested": "auto", "busy_poll": "auto", "cpu": None, "verify": True, "seed": 1,
     },
     "totals": {
         "messages": 20, "answered_in_window": 20, "due": None, "sent": 20, "unsent": None,
@@ -52,12 +49,13 @@ EXAMPLE: dict[str, Any] = {
         "errors": {},
     },
     "throughput": {"messages_per_s": 20000.0, "bytes_per_s": 1280000.0, "asked_per_s": None,
-                   "sent_per_s": 20000.0},
+                   "sent_per_s": 20000.0, "connects_per_s": None},
     "latency_ns": DISTRIBUTION,
     "service_ns": DISTRIBUTION,
     "send_lag_ns": None,
+    "connect_ns": None,
     "stamp_error_ns": {"mean": 0, "p99": 0, "max": 0},
-    "histograms": {"latency": "HISTFAAA", "service": "HISTFAAA"},
+    "histograms": {"latency": "HISTFAAA", "service": "HISTFAAA", "connect": None},
     "intervals": [{"t_s": 0.001, "messages": 20, "p50": 9, "p99": None, "max": 20}],
     "cpu": {
         "client": {"utilisation": 0.5, "ns_per_message": 3000.0},
@@ -98,13 +96,15 @@ def test_the_schema_takes_a_right_result() -> None:
     ("totals.messages", 1.5), ("totals.errors", {"flipped": 0}),
     ("totals.errors", {"Flipped": 1}), ("totals.errors", {"host_unreachable": "1"}),
     ("latency_ns.p50", 8.5), ("latency_ns.count", 0), ("latency_ns.max", None),
-    ("latency_ns.p75", 1), ("latency_ns.infinite", 1), ("latency_ns.infinite", -1), ("send_lag_ns", DISTRIBUTION), ("histograms.latency", "***"),
+    ("latency_ns.p75", 1), ("latency_ns.infinite", 1), ("latency_ns.infinite", -1),
+    ("send_lag_ns", DISTRIBUTION), ("histograms.latency", "***"),
     ("histograms.service", None), ("intervals", [{"t_s": 0, "messages": 1, "p50": None,
                                                   "p99": None, "max": None}]),
     ("cpu.server.pid", 0), ("cpu.steal_fraction", 2), ("cpu.client", None),
     ("tcp.retransmits", -1), ("verdict.status", "fine"),
     ("verdict.status", "invalid"), ("verdict.reasons", [{"code": "corrupt", "message": "1"}]),
-    ("throughput.messages_per_s", None),
+    ("throughput.messages_per_s", None), ("connect_ns", DISTRIBUTION), ("config.churn", 1),
+    ("config.churn", 0),
 ])
 def test_the_schema_refuses(path: str, value: Any) -> None:
     assert not is_valid(with_change(path, value))
@@ -308,7 +308,8 @@ def test_config_is_what_was_asked_for(server: Server) -> None:
         "target": server.address, "connections": 3, "threads": 2, "duration_s": approx(0.15),
         "messages": None, "warmup_s": approx(0.05), "timeout_s": approx(0.7),
         "interval_s": approx(0.02),
-        "message_size": 128, "pipeline": 5, "mode": "closed", "rate": None, "arrivals": None,
+        "message_size": 128, "pipeline": 5, "churn": None, "mode": "closed", "rate": None,
+        "arrivals": None,
         "backend": "epoll", "backend_requested": "epoll", "busy_poll": "off", "cpu": None,
         "verify": False, "seed": 7}
 
@@ -346,7 +347,7 @@ def test_without_samples_there_is_no_number() -> None:
                                     **dict.fromkeys(PERCENTILES)}
     assert result["throughput"] == {
         "messages_per_s": 0, "bytes_per_s": 0, "asked_per_s": None,
-        "sent_per_s": pytest.approx(1 / result["totals"]["elapsed_s"])}
+        "sent_per_s": pytest.approx(1 / result["totals"]["elapsed_s"]), "connects_per_s": None}
     assert result["cpu"]["client"]["ns_per_message"] is None
     assert result["stamp_error_ns"] == {"mean": None, "p99": None, "max": None}
     assert Histogram(result["histograms"]["latency"]).count == 0
