@@ -1,6 +1,7 @@
 #include "loadgen/diagnosis.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace loadgen {
 namespace {
@@ -121,6 +122,15 @@ std::string_view name_of(Fault fault) {
       break;
   }
   return "extra";
+}
+
+bool is_signature(const Payload& payload, const WrongBytes& wrong) {
+  constexpr std::string_view kSignature = " > ";
+  if (wrong.owed == 0 || wrong.received.size() < kSignature.size()) return false;
+  const auto expected = static_cast<char>(payload.at(wrong.expected_at, 1)[0]);
+  const bool at_line_end = expected == '\n' || expected == '\r';
+  return at_line_end &&
+         std::memcmp(wrong.received.data(), kSignature.data(), kSignature.size()) == 0;
 }
 
 std::optional<Fault> diagnose(const Payload& payload, const WrongBytes& wrong,

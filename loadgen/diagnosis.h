@@ -41,4 +41,8 @@ using AwaitedElsewhere = std::function<bool(std::size_t position)>;
 std::optional<Fault> diagnose(const Payload& payload, const WrongBytes& wrong,
                               const AwaitedElsewhere& awaited_elsewhere);
 
+/// Whether the wrong bytes are a node's signature, ` > NAME` where a line ends: that server does
+/// what it was told to (echo-server --sign), and is the wrong one to measure.
+bool is_signature(const Payload& payload, const WrongBytes& wrong);
+
 }  // namespace loadgen

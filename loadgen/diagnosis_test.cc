@@ -256,6 +256,30 @@ TEST_P(DiagnosisTest, AlwaysSaysSomethingInTheEnd) {
   }
 }
 
+/// Whether these bytes are taken for a signature where the payload goes on with `next`.
+bool is_signature_before(char next, const std::string& came) {
+  const Payload payload(1, 64);
+  std::size_t at = 0;
+  while (static_cast<char>(payload.at(at, 1)[0]) != next) ++at;
+  return is_signature(payload, {.expected_at = at,
+                                .offset_in_message = 0,
+                                .owed = 64,
+                                .received = std::as_bytes(std::span(came)),
+                                .final = false});
+}
+
+TEST(Signature, IsOneWhereALineEnds) {
+  EXPECT_TRUE(is_signature_before('\n', " > alice\n"));
+  EXPECT_TRUE(is_signature_before('\r', " > alice\r\n"));
+  EXPECT_TRUE(is_signature_before('\n', " > "));
+}
+
+TEST(Signature, IsNoneElsewhere) {
+  EXPECT_FALSE(is_signature_before('a', " > alice\n"));
+  EXPECT_FALSE(is_signature_before('\n', "> alice\n"));
+  EXPECT_FALSE(is_signature_before('\n', " >"));
+}
+
 TEST(FaultName, IsAsInTheResult) {
   const std::vector<std::pair<Fault, std::string>> names = {
       {Fault::kFlipped, "flipped"},       {Fault::kLost, "lost"},

@@ -88,6 +88,9 @@ int main(int argc, const char* const* argv) {
   } catch (const net::BackendUnavailable& unavailable) {
     complain(unavailable.what());
     return cli::kUnavailable;
+  } catch (const SigningServer& refusal) {
+    complain(refusal.what());
+    return cli::kDoesNotHold;
   } catch (const std::exception& failure) {
     complain(failure.what());
     return cli::kFailed;

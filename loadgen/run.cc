@@ -236,7 +236,7 @@ class Run {
       if (result_.signal == 0) result_.signal = signal;
       stop_workers();
     }
-    if (shared_.failed) stop_workers();
+    if (shared_.failed || shared_.signing) stop_workers();
     show(phase);
   }
 
@@ -276,6 +276,12 @@ class Run {
   void throw_first_failure() const {
     for (const Thread& thread : threads_) {
       if (thread.failure) std::rethrow_exception(thread.failure);
+    }
+    if (shared_.signing) {
+      throw SigningServer(
+          "the server signs what it returns (echo-server --sign): nothing to measure, since an "
+          "echo "
+          "has to return every byte as it came");
     }
   }
 

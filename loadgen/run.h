@@ -14,8 +14,13 @@ struct NoConnection : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The server is a node that signs lines: its bytes come back changed because it was told so.
+struct SigningServer : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /// Runs `options` until its end, or until one of `signals` comes: then what was measured so far is
-/// the result. Throws net::BackendUnavailable, NoConnection, std::system_error.
+/// the result. Throws net::BackendUnavailable, NoConnection, SigningServer, std::system_error.
 Result run(const Options& options, net::Signals& signals);
 
 }  // namespace loadgen

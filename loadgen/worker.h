@@ -48,6 +48,7 @@ struct Shared {
   std::optional<HdrLog> hdr_log = std::nullopt;  // where one was asked for
   std::atomic<bool> stop = false;                // end now, and report
   std::atomic<bool> failed = false;              // a worker has ended with an exception
+  std::atomic<bool> signing = false;             // the server signs what it returns
   std::atomic<std::uint64_t> opened = 0;         // connections
   std::atomic<std::uint64_t> errors = 0;         // for the live line
 };
@@ -681,6 +682,7 @@ std::vector<std::byte> Worker<IO>::suspect(IO& io, Connection& c, net::Bytes byt
                          .owed = owed(c),
                          .received = received,
                          .final = final || received.size() >= owed(c)};
+  if (is_signature(payload_, wrong)) shared_.signing = true;
   const auto fault = diagnose(
       payload_, wrong, [&](std::size_t position) { return awaited_by_another(c, position); });
   if (!fault) return {};

@@ -60,7 +60,8 @@ class Shell:
     def __init__(self, directory: Path, environment: Mapping[str, str],
                  inside: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
-            [*inside, "bash", "--norc"], cwd=directory, env=dict(environment), stdin=subprocess.PIPE,
+            [*inside, "bash", "--norc"], cwd=directory, env=dict(environment),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         self._count = 0
 

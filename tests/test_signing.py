@@ -120,6 +120,17 @@ def test_too_long_a_line_closes_its_way_through_a_relay(start_server: StartServe
     echo.await_fds(at_rest)
 
 
+@pytest.mark.relays
+@pytest.mark.parametrize("load", [["-n", "100000"], ["-c", "50", "-d", "30s"],
+                                  ["-c", "8", "-p", "16", "-s", "1000", "-d", "30s"]])
+def test_loadgen_refuses_a_signing_chain(start_server: StartServer, run_program: RunProgram,
+                                         load: list[str]) -> None:
+    nodes = start_chain(start_server, 2, NAMES)
+    ended = run_program("loadgen", address_of(nodes[0]), *load)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert len(ended.stderr.splitlines()) == 1 and "--sign" in ended.stderr, ended.stderr
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a>b", "a\nb", "x" * 65, "tab\tbed"])
 def test_bad_name(run_program: RunProgram, name: str) -> None:
     ended = run_program("echo-server", "--port=0", f"--sign={name}")
