@@ -179,6 +179,7 @@ void BlockingEngine::converse(H& handler, ConnId id, Conn& conn) {
   Turn turn(*this);
   if (!conn.closing) handler.on_open(*this, id);
   while (!conn.closing) {
+    tell_progress();
     if (conn.wants_send) {
       send_all(turn, conn);
       if (!conn.closing) handler.on_sent(*this, id);
@@ -190,7 +191,6 @@ void BlockingEngine::converse(H& handler, ConnId id, Conn& conn) {
     } else {
       asked_.wait(baton_);
     }
-    tell_progress();
   }
   finish(handler, id, conn);
 }

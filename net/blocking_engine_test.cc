@@ -65,6 +65,7 @@ TEST_F(BlockingEngineTest, ClosesAConnectionWhoseThreadSleeps) {
   program().close(a.id);
   ASSERT_TRUE(program().until_closed(a.id));
   EXPECT_EQ(program().on(a.id).error, 0);
+  EXPECT_EQ(a.peer.receive(1), "");
   EXPECT_TRUE(a.peer.at_end());
 }
 
@@ -93,6 +94,7 @@ TEST_F(BlockingEngineTest, EndsWithoutAWordToTheHandler) {
   program().destroy_engine();
   for (Accepted& each : all) {
     EXPECT_FALSE(program().on(each.id).closed);
+    EXPECT_EQ(each.peer.receive(1), "");
     EXPECT_TRUE(each.peer.at_end());
   }
 }
