@@ -43,7 +43,7 @@ struct SendStamp {
   static constexpr net::Nanos kWithPrevious = -1;
 
   net::Nanos sent = 0;  // when it was handed to the kernel
-  net::Nanos due = 0;   // when it should have been
+  net::Nanos due = 0;   // when it should have been: by the schedule, or as soon as it could
 };
 
 /// When messages were sent: a ring of `pipeline` stamps per connection, in one allocation.
@@ -53,6 +53,11 @@ class SendStamps {
 
   void make_room(std::size_t connections) {
     if (stamps_.size() < connections * pipeline_) stamps_.resize(connections * pipeline_);
+  }
+
+  /// A closed loop begins: every message that may be outstanding should be.
+  void all_due(net::Nanos t) {
+    for (SendStamp& stamp : stamps_) stamp.due = t;
   }
 
   std::uint32_t after(std::uint32_t index, std::uint32_t by) const {

@@ -1,5 +1,7 @@
 #include "loadgen/host_cpu.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <ctime>
 #include <sstream>
@@ -37,6 +39,31 @@ std::optional<double> steal_fraction(const std::optional<HostCpu>& before,
   if (total <= 0) return std::nullopt;
   // proc(5): iowait may decrease, and with it the total.
   return std::clamp(static_cast<double>(steal) / static_cast<double>(total), 0.0, 1.0);
+}
+
+net::Nanos run_delay(pid_t thread) {
+  const auto text = read_kernel_text("/proc/self/task/" + std::to_string(thread) + "/schedstat");
+  std::istringstream fields(text.value_or(""));
+  net::Nanos running = 0;
+  net::Nanos delay = 0;
+  fields >> running >> delay;
+  return fields ? delay : 0;
+}
+
+std::set<int> allowed_cpus(pid_t thread) {
+  std::set<int> cpus;
+  cpu_set_t allowed;
+  if (::sched_getaffinity(thread, sizeof allowed, &allowed) != 0) return cpus;
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &allowed)) cpus.insert(static_cast<int>(cpu));
+  }
+  return cpus;
+}
+
+net::Nanos thread_cpu_time() noexcept {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return t.tv_sec * net::kSecond + t.tv_nsec;
 }
 
 net::Nanos own_cpu_time() noexcept {

@@ -2,8 +2,11 @@
 // machine had work ("steal"), which is in every sample and in no program.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "net/clock.h"
@@ -25,6 +28,18 @@ struct HostCpu {
 /// sample is missing or no tick lies between them.
 std::optional<double> steal_fraction(const std::optional<HostCpu>& before,
                                      const std::optional<HostCpu>& after);
+
+/// How long this thread of the process was ready to run and another one ran in its place, since it
+/// began (/proc/PID/task/TID/schedstat, Documentation/scheduler/sched-stats.rst). 0 where the
+/// kernel does not say.
+net::Nanos run_delay(pid_t thread);
+
+/// The CPUs that a thread may run on (sched_getaffinity(2)); 0 is the calling one. Empty where it
+/// has ended.
+std::set<int> allowed_cpus(pid_t thread);
+
+/// CPU time of the calling thread (CLOCK_THREAD_CPUTIME_ID).
+net::Nanos thread_cpu_time() noexcept;
 
 /// CPU time of this process: all its threads, ended ones included (CLOCK_PROCESS_CPUTIME_ID).
 net::Nanos own_cpu_time() noexcept;

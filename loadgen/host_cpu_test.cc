@@ -2,9 +2,17 @@
 #include "loadgen/host_cpu.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <fstream>
+#include <set>
+#include <string>
 #include <thread>
+
+#include "net/busy_poll.h"
 
 namespace {
 
@@ -73,5 +81,52 @@ TEST(OwnCpuTime, IsWhatGetrusageSaysThreadsThatEndedIncluded) {
   EXPECT_GT(grown, 25 * net::kMillisecond);
   EXPECT_LT(grown, 2 * (known() - known_before));
 }
+
+TEST(ThreadCpuTime, IsThatOfTheCallerAlone) {
+  const net::Nanos before = loadgen::thread_cpu_time();
+  std::thread([] {
+    const net::Nanos start = loadgen::thread_cpu_time();
+    while (loadgen::thread_cpu_time() < start + 30 * net::kMillisecond) continue;
+  }).join();
+  EXPECT_LT(loadgen::thread_cpu_time() - before, 30 * net::kMillisecond);
+}
+
+TEST(AllowedCpus, AreThoseOfTheAffinity) {
+  const std::set<int> all = loadgen::allowed_cpus(0);
+  ASSERT_FALSE(all.empty());
+  std::thread([&all] {
+    net::pin_to_cpu(*all.rbegin());
+    EXPECT_EQ(loadgen::allowed_cpus(0), std::set<int>{*all.rbegin()});
+  }).join();
+  EXPECT_EQ(loadgen::allowed_cpus(::gettid()), all);
+}
+
+TEST(AllowedCpus, OfAThreadThatHasEndedThereAreNone) {
+  pid_t id = 0;
+  std::thread([&id] { id = ::gettid(); }).join();
+  const std::string path = "/proc/self/task/" + std::to_string(id);
+  while (::access(path.c_str(), F_OK) == 0) ::sched_yield();
+  EXPECT_TRUE(loadgen::allowed_cpus(id).empty());
+}
+
+TEST(RunDelay, GrowsWhereTwoThreadsWantOneCpu) {
+  std::ifstream schedstat("/proc/thread-self/schedstat");
+  if (!schedstat) GTEST_SKIP() << "this kernel keeps no schedstat";
+  const int cpu = *loadgen::allowed_cpus(0).begin();
+  std::atomic<bool> stop = false;
+  std::thread rival([&] {
+    net::pin_to_cpu(cpu);
+    while (!stop) continue;
+  });
+  std::thread([&] {
+    net::pin_to_cpu(cpu);
+    const net::Nanos before = loadgen::run_delay(::gettid());
+    while (loadgen::run_delay(::gettid()) < before + 10 * net::kMillisecond) continue;
+  }).join();
+  stop = true;
+  rival.join();
+}
+
+TEST(RunDelay, IsZeroWhereTheKernelDoesNotSay) { EXPECT_EQ(loadgen::run_delay(-1), 0); }
 
 }  // namespace

@@ -77,7 +77,8 @@ int measure(const Options& options) {
   const Verdict verdict = judge(result);
   if (!publish(options, result, verdict, std::move(context))) return cli::kFailed;
   if (result.signal != 0) return 128 + result.signal;
-  return verdict.status == Verdict::Status::kInvalid ? cli::kDoesNotHold : cli::kOk;
+  const auto worst = options.strict ? Verdict::Status::kValid : Verdict::Status::kQuestionable;
+  return verdict.status > worst ? cli::kDoesNotHold : cli::kOk;
 }
 
 int main(int argc, const char* const* argv) {

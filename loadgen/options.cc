@@ -121,6 +121,8 @@ void output(cli::CommandLine& line, Options& options) {
               [&](auto text) { options.hdr = parse_file(text); });
   line.option("--csv", "FILE", "write the intervals as a table",
               [&](auto text) { options.csv = parse_file(text); });
+  line.flag("--strict", "end with exit code 3 after a questionable run too",
+            [&] { options.strict = true; });
   line.flag("-q,--quiet", "print no live line and no summary", [&] { options.quiet = true; });
 }
 

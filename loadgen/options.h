@@ -40,6 +40,7 @@ struct Options {
   std::string hdr;   // files, empty for none
   std::string csv;
   bool quiet = false;
+  bool strict = false;  // a questionable run does not hold either
 };
 
 /// The options, or the exit code to end with after --help or a usage error.

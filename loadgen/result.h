@@ -40,6 +40,7 @@ struct ServerUse {
   std::string command;
   int threads = 0;
   CpuUse cpu;
+  net::Nanos helpers = 0;  // of that, what io_uring's kernel threads took
 };
 
 struct Result {
@@ -55,6 +56,9 @@ struct Result {
   CpuUse client;
   std::optional<ServerUse> server;
   std::optional<double> steal_fraction;
+  net::Nanos run_delay = 0;     // the workers were ready to run, and others ran in their place
+  int usable_cpus = 1;          // by loadgen and the server together
+  std::optional<int> only_cpu;  // on which both loadgen and the server must run
 
   bool open_loop() const { return options.rate.has_value(); }
 

@@ -117,10 +117,16 @@ Json cpu(const Result& result) {
               {"command", result.server->command},
               {"threads", result.server->threads},
               {"utilisation", result.server->cpu.utilisation()},
+              {"helper_utilisation",
+               CpuUse{result.server->helpers, result.server->cpu.elapsed}.utilisation()},
               {"ns_per_message", or_null(result.per_message(result.server->cpu))}};
   }
   return {{"client",
            {{"utilisation", result.client.utilisation()},
+            {"busy", result.tally.busy},
+            {"run_delay_s", seconds(result.run_delay)},
+            {"stalled_s", seconds(result.tally.stalled)},
+            {"longest_stall_s", seconds(result.tally.longest_stall)},
             {"ns_per_message", or_null(result.per_message(result.client))}}},
           {"server", std::move(server)},
           {"steal_fraction", or_null(result.steal_fraction)}};
@@ -142,8 +148,8 @@ Json tcp(const TcpSum& sum) {
 
 Json verdict_json(const Verdict& verdict) {
   Json reasons = Json::array();
-  for (const auto& [code, message] : verdict.reasons) {
-    reasons.push_back({{"code", code}, {"message", message}});
+  for (const auto& [code, message, advice] : verdict.reasons) {
+    reasons.push_back({{"code", code}, {"message", message}, {"advice", advice}});
   }
   return {{"status", name_of(verdict.status)}, {"reasons", std::move(reasons)}};
 }

@@ -28,8 +28,8 @@ TEST(ResultJson, HasThePartsOfTheContract) {
   EXPECT_EQ(keys(json_of(good_result())),
             (std::set<std::string>{"schema_version", "tool", "started_at", "aborted", "context",
                                    "config", "totals", "throughput", "latency_ns", "service_ns",
-                                   "send_lag_ns", "stamp_error_ns", "histograms", "intervals",
-                                   "cpu", "tcp", "verdict"}));
+                                   "send_lag_ns", "connect_ns", "stamp_error_ns", "histograms",
+                                   "intervals", "cpu", "tcp", "verdict"}));
 }
 
 TEST(ResultJson, SaysWhatMadeItAndWhen) {
@@ -78,14 +78,16 @@ TEST(ResultJson, RepeatsWhatWasAskedFor) {
   options.busy_poll = net::BusyPoll::for_duration(50 * net::kMicrosecond);
   options.cpus = {0, 2};
   result.backend = net::Backend::kUring;
-  const Json expected = {
-      {"target", "[::1]:99"}, {"connections", 500},    {"threads", 3},
-      {"duration_s", 1.5},    {"messages", nullptr},   {"warmup_s", 0.25},
-      {"timeout_s", 7.0},     {"interval_s", 2.0},     {"message_size", 4096},
-      {"pipeline", 16},       {"mode", "closed"},      {"rate", nullptr},
-      {"arrivals", nullptr},  {"backend", "io_uring"}, {"backend_requested", "io_uring"},
-      {"busy_poll", "50us"},  {"cpu", {0, 2}},         {"verify", false},
-      {"seed", options.seed}};
+  const Json expected = {{"target", "[::1]:99"},  {"connections", 500},
+                         {"threads", 3},          {"duration_s", 1.5},
+                         {"messages", nullptr},   {"warmup_s", 0.25},
+                         {"timeout_s", 7.0},      {"interval_s", 2.0},
+                         {"message_size", 4096},  {"pipeline", 16},
+                         {"churn", nullptr},      {"mode", "closed"},
+                         {"rate", nullptr},       {"arrivals", nullptr},
+                         {"backend", "io_uring"}, {"backend_requested", "io_uring"},
+                         {"busy_poll", "50us"},   {"cpu", {0, 2}},
+                         {"verify", false},       {"seed", options.seed}};
   EXPECT_EQ(json_of(result)["config"], expected);
 }
 
@@ -233,9 +235,18 @@ TEST(ResultJson, ListsTheIntervals) {
 }
 
 TEST(ResultJson, HasTheCpuOfBothSides) {
-  const Json cpu = json_of(good_result())["cpu"];
+  Result result = good_result();
+  result.tally.stalled = 3 * net::kSecond / 2;
+  result.tally.longest_stall = net::kSecond;
+  result.server->helpers = net::kSecond / 4;
+  const Json cpu = json_of(result)["cpu"];
   EXPECT_DOUBLE_EQ(cpu["client"]["utilisation"], 0.5);
   EXPECT_DOUBLE_EQ(cpu["client"]["ns_per_message"], 10'000);
+  EXPECT_DOUBLE_EQ(cpu["client"]["busy"], 0.6);
+  EXPECT_DOUBLE_EQ(cpu["client"]["run_delay_s"], 0);
+  EXPECT_DOUBLE_EQ(cpu["client"]["stalled_s"], 1.5);
+  EXPECT_DOUBLE_EQ(cpu["client"]["longest_stall_s"], 1);
+  EXPECT_DOUBLE_EQ(cpu["server"]["helper_utilisation"], 0.125);
   EXPECT_EQ(cpu["server"]["pid"], 4711);
   EXPECT_EQ(cpu["server"]["command"], "echo-server");
   EXPECT_EQ(cpu["server"]["threads"], 4);
@@ -269,6 +280,7 @@ TEST(ResultJson, GivesTheVerdictWithItsReasons) {
   ASSERT_EQ(verdict["reasons"].size(), 1U);
   EXPECT_EQ(verdict["reasons"][0]["code"], "corrupt");
   EXPECT_EQ(verdict["reasons"][0]["message"], "wrong bytes came back 2 times");
+  EXPECT_TRUE(verdict["reasons"][0]["advice"].is_string());
 }
 
 Result open_loop_result() {

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <set>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -52,12 +55,18 @@ struct Reading {
   net::Nanos client = 0;
   net::Nanos server = 0;
   std::optional<HostCpu> host;
+  net::Nanos run_delay = 0;
+  net::Nanos helpers = 0;
 
-  static Reading take(const std::optional<ServerProcess>& server) {
-    return {.at = net::now(),
-            .client = own_cpu_time(),
-            .server = server ? server->cpu_time() : 0,
-            .host = HostCpu::sample()};
+  static Reading take(const std::optional<ServerProcess>& server,
+                      const std::vector<pid_t>& workers) {
+    Reading reading{.at = net::now(),
+                    .client = own_cpu_time(),
+                    .server = server ? server->cpu_time() : 0,
+                    .host = HostCpu::sample()};
+    for (const pid_t worker : workers) reading.run_delay += loadgen::run_delay(worker);
+    if (server) reading.helpers = server->helper_cpu_time();
+    return reading;
   }
 };
 
@@ -88,6 +97,7 @@ class Run {
                                      std::strerror(joined_.connect_errno)));
     }
     server_ = ServerProcess::find(options_.target);
+    note_cpus();
     if (!shared_.stop) measure();
     release_and_join({});
     throw_first_failure();
@@ -98,6 +108,7 @@ class Run {
   struct Thread {
     net::Fd wake;
     std::thread thread;
+    pid_t id = 0;  // once it has arrived at the rendezvous
     Tally tally;
     std::exception_ptr failure;
   };
@@ -110,6 +121,9 @@ class Run {
 
   void start_workers() {
     const net::Nanos spin = spin_of(options_);
+    shared_.spins = spin == net::kNever;
+    cpus_ = options_.cpus.empty() ? allowed_cpus(0)
+                                  : std::set<int>(options_.cpus.begin(), options_.cpus.end());
     pin(0);  // this thread has little to do, and the server's CPU is not its place
     threads_.resize(options_.threads);
     for (Thread& thread : threads_) {
@@ -141,6 +155,7 @@ class Run {
   void start_worker(Share share, net::Nanos spin) {
     Thread& slot = threads_[share.worker];
     slot.thread = std::thread([this, &slot, share, spin] {
+      slot.id = static_cast<pid_t>(::syscall(SYS_gettid));
       try {
         pin(share.worker);
         net::with_engine(result_.backend, spin, [&](net::Engine auto& io) {
@@ -155,6 +170,23 @@ class Run {
       shared_.rendezvous.leave();
     });
   }
+
+  /// The CPUs of the workers and of the server together.
+  void note_cpus() {
+    std::set<int> both = server_ ? server_->cpus() : std::set<int>();
+    const bool server_seen = !both.empty();
+    both.insert(cpus_.begin(), cpus_.end());
+    result_.usable_cpus = static_cast<int>(both.size());
+    if (server_seen && both.size() == 1) result_.only_cpu = *both.begin();
+  }
+
+  std::vector<pid_t> worker_ids() const {
+    std::vector<pid_t> ids;
+    for (const Thread& thread : threads_) ids.push_back(thread.id);
+    return ids;
+  }
+
+  Reading read() const { return Reading::take(server_, worker_ids()); }
 
   /// Warm-up and window. Messages are counted from a standing start, so that a warm-up before them
   /// is a phase of its own; a duration is cut out of a load that goes on.
@@ -183,7 +215,7 @@ class Run {
     while (!shared_.stop && net::now() < phase.begin && !all_here()) {
       attend(std::min(kStep, phase.begin - net::now()), "warming up");
     }
-    before_ = after_ = Reading::take(server_);
+    before_ = after_ = read();
     // Messages may be used up at any time, and what comes after is not to be read.
     const net::Nanos step = options_.messages ? 0 : kStep;
     const net::Nanos look = options_.messages ? kShortStep : 0;
@@ -191,7 +223,7 @@ class Run {
            !shared_.rendezvous.all_here(net::now() + look)) {
       attend(std::min(step, phase.end - net::now()), "");
     }
-    after_ = Reading::take(server_);
+    after_ = read();
     wait_until_all_here("waiting for replies");
   }
 
@@ -203,12 +235,14 @@ class Run {
     const net::Nanos between = after_.at - before_.at;
     result_.client = {.time = after_.client - before_.client, .elapsed = between};
     result_.steal_fraction = steal_fraction(before_.host, after_.host);
+    result_.run_delay = after_.run_delay - before_.run_delay;
     if (server_) {
       result_.server =
           ServerUse{.pid = server_->pid(),
                     .command = server_->command(),
                     .threads = server_->threads(),
-                    .cpu = {.time = after_.server - before_.server, .elapsed = between}};
+                    .cpu = {.time = after_.server - before_.server, .elapsed = between},
+                    .helpers = std::max<net::Nanos>(0, after_.helpers - before_.helpers)};
     }
     return std::move(result_);
   }
@@ -291,6 +325,7 @@ class Run {
   Shared shared_;
   LiveLine live_;
   std::vector<Thread> threads_;
+  std::set<int> cpus_;
   std::optional<ServerProcess> server_;
   Phase phase_;
   Reading before_, after_;

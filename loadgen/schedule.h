@@ -45,7 +45,7 @@ class Schedule {
 
   explicit Schedule(const Plan& plan)
       : arrivals_(plan.arrivals),
-        gap_(static_cast<double>(net::kSecond) / plan.rate),
+        rate_(plan.rate),
         phase_(plan.phase),
         random_(plan.seed),
         start_(plan.start),
@@ -88,19 +88,21 @@ class Schedule {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
     z ^= z >> 31;
     const double uniform = (static_cast<double>(z >> 11) + 1) * 0x1p-53;  // in (0, 1]
-    return -std::log(uniform) * gap_;
+    return -std::log(uniform) * net::kSecond / rate_;
   }
 
-  // Each uniform time is computed from its number, so that nothing adds up over a long run.
+  // Each uniform time is computed from its number, so that nothing adds up over a long run; and by
+  // one division of whole numbers, so that whole results come out whole.
   void settle() {
-    const double offset =
-        arrivals_ == Arrivals::kUniform ? (static_cast<double>(taken_) + phase_) * gap_ : offset_;
-    next_ = start_ + static_cast<net::Nanos>(offset + 0.5);
+    const double offset = arrivals_ == Arrivals::kUniform
+                              ? (static_cast<double>(taken_) + phase_) * net::kSecond / rate_
+                              : offset_;
+    next_ = start_ + static_cast<net::Nanos>(offset);
     if (left_ == 0 || next_ >= end_) next_ = net::kNever;
   }
 
   Arrivals arrivals_ = Arrivals::kUniform;
-  double gap_ = 0;
+  double rate_ = 0;
   double phase_ = 0;
   double offset_ = 0;
   std::uint64_t random_ = 0;

@@ -13,6 +13,7 @@
 #include <tuple>
 #include <utility>
 
+#include "loadgen/host_cpu.h"
 #include "loadgen/kernel_text.h"
 #include "loadgen/listening_sockets.h"
 
@@ -29,9 +30,10 @@ std::string proc_path(pid_t pid, const char* file) {
   return "/proc/" + std::to_string(pid) + "/" + file;
 }
 
-std::vector<pid_t> all_processes() {
+/// The entries that are numbers: processes in /proc, threads in /proc/PID/task.
+std::vector<pid_t> numbers_in(const std::string& path) {
   std::vector<pid_t> pids;
-  const Directory proc = open_directory("/proc");
+  const Directory proc = open_directory(path);
   while (const dirent* entry = proc ? ::readdir(proc.get()) : nullptr) {
     const std::string_view name = entry->d_name;
     pid_t pid = 0;
@@ -62,7 +64,7 @@ std::string kernel_name_of(pid_t pid) {
 std::vector<pid_t> holders_of(const std::set<std::string>& sockets) {
   std::vector<pid_t> servers;
   std::vector<pid_t> managers;
-  for (const pid_t pid : all_processes()) {
+  for (const pid_t pid : numbers_in("/proc")) {
     if (!holds_one_of(pid, sockets)) continue;
     (kernel_name_of(pid) == "systemd" ? managers : servers).push_back(pid);
   }
@@ -170,6 +172,30 @@ int ServerProcess::threads() const {
     sum += process.threads;
   }
   return sum;
+}
+
+net::Nanos ServerProcess::helper_cpu_time() const {
+  net::Nanos sum = 0;
+  for (const Process& process : processes_) {
+    for (const pid_t thread : numbers_in(proc_path(process.pid, "task"))) {
+      const std::string task = proc_path(process.pid, "task/") + std::to_string(thread);
+      if (!read_kernel_text(task + "/comm").value_or("").starts_with("iou-")) continue;
+      std::istringstream schedstat(read_kernel_text(task + "/schedstat").value_or(""));
+      net::Nanos time = 0;
+      if (schedstat >> time) sum += time;
+    }
+  }
+  return sum;
+}
+
+std::set<int> ServerProcess::cpus() const {
+  std::set<int> cpus;
+  for (const Process& process : processes_) {
+    for (const pid_t thread : numbers_in(proc_path(process.pid, "task"))) {
+      cpus.merge(allowed_cpus(thread));
+    }
+  }
+  return cpus;
 }
 
 net::Nanos ServerProcess::cpu_time() const {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,13 @@ class ServerProcess {
   /// sum never falls. Resolution: 1 ns in the kernel's books, which it updates at each switch and
   /// at each tick (1 to 10 ms) for a thread that is running.
   net::Nanos cpu_time() const;
+
+  /// What of it the kernel's io_uring threads took that live now: io-wq workers (named iou-wrk-PID)
+  /// and submission pollers (iou-sqp-PID), which since Linux 5.12 are threads of the process.
+  net::Nanos helper_cpu_time() const;
+
+  /// The CPUs that its threads may run on (sched_getaffinity(2)).
+  std::set<int> cpus() const;
 
  private:
   struct Process {

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #include <string>
 #include <string_view>
 #include <thread>
+
+#include "loadgen/host_cpu.h"
 
 namespace {
 
@@ -470,6 +473,43 @@ TEST(ServerProcessGone, KeepsItsLastReading) {
   EXPECT_EQ(found->threads(), threads);
   EXPECT_EQ(found->pid(), pid);
   EXPECT_FALSE(find("127.0.0.1", server.port));
+}
+
+/// A ring whose submissions a thread of the kernel fetches, which spins for `idle_ms` meanwhile.
+int ring_with_a_kernel_thread(std::uint32_t idle_ms) {
+  // struct io_uring_params (linux/io_uring.h) as the kernel has it: 120 bytes.
+  std::array<std::uint32_t, 30> params{};
+  params[2] = 1U << 1;  // flags: IORING_SETUP_SQPOLL
+  params[4] = idle_ms;  // sq_thread_idle
+  return static_cast<int>(::syscall(SYS_io_uring_setup, 8, params.data()));
+}
+
+TEST(ServerProcessHelpers, TakeNothingWhereThereAreNone) {
+  Socket socket("127.0.0.1");
+  const auto server = ServerProcess::find(Address::of_socket(socket.listen().fd()));
+  ASSERT_TRUE(server);
+  EXPECT_EQ(server->helper_cpu_time(), 0);
+}
+
+TEST(ServerProcessHelpers, AreTheKernelsThreadsOfIoUring) {
+  Socket socket("127.0.0.1");
+  const auto server = ServerProcess::find(Address::of_socket(socket.listen().fd()));
+  ASSERT_TRUE(server);
+  const int ring = ring_with_a_kernel_thread(60'000);
+  if (ring < 0) GTEST_SKIP() << "no io_uring here";
+  while (server->helper_cpu_time() < 10 * net::kMillisecond) {
+    constexpr unsigned kWakeUp = 1U << 1;  // IORING_ENTER_SQ_WAKEUP
+    ::syscall(SYS_io_uring_enter, ring, 0, 0, kWakeUp, nullptr, 0);
+  }
+  EXPECT_LE(server->helper_cpu_time(), server->cpu_time());
+  ::close(ring);
+}
+
+TEST(ServerProcessCpus, AreThoseOfItsThreads) {
+  Socket socket("127.0.0.1");
+  const auto server = ServerProcess::find(Address::of_socket(socket.listen().fd()));
+  ASSERT_TRUE(server);
+  EXPECT_EQ(server->cpus(), loadgen::allowed_cpus(0));
 }
 
 }  // namespace

@@ -166,8 +166,8 @@ void errors(Out out, const Tally& tally) {
 void conclusion(Out out, const Result& result, const Verdict& verdict) {
   fmt::format_to(out, "verdict     {}{}\n", name_of(verdict.status),
                  result.signal != 0 ? ", ended early by a signal" : "");
-  for (const auto& [code, message] : verdict.reasons) {
-    fmt::format_to(out, "            {}: {}\n", code, message);
+  for (const auto& [code, message, advice] : verdict.reasons) {
+    fmt::format_to(out, "            {}: {}\n              -> {}\n", code, message, advice);
   }
   if (result.open_loop()) return;
   fmt::format_to(out,

@@ -155,6 +155,7 @@ TEST(Summary, GivesTheReasonsOfTheVerdict) {
   const std::string text = summary_of(result);
   EXPECT_TRUE(has_line(text, "verdict     invalid")) << text;
   EXPECT_TRUE(has_line(text, "            corrupt: wrong bytes came back 3 times")) << text;
+  EXPECT_NE(text.find("\n              -> "), std::string::npos) << text;
 }
 
 TEST(Summary, SaysThatASignalEndedIt) {

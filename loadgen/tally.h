@@ -8,6 +8,7 @@
 
 #include "loadgen/histogram.h"
 #include "loadgen/tcp_sum.h"
+#include "loadgen/tenths.h"
 #include "net/clock.h"
 
 namespace loadgen {
@@ -36,6 +37,15 @@ struct Tally {
   net::Nanos ended = 0;   // when the window ended for this worker
   int connect_errno = 0;  // of the first connection that failed
 
+  // What tells whether the figures hold (loadgen/verdict.h); of the window.
+  Tenths tenths;
+  net::Nanos turnaround = 0;  // closed loop: from a reply until the next message was sent; a sum
+  net::Nanos held_up = 0;     // open loop: of the lag, what passed without a free connection
+  std::uint64_t parked = 0;   // sends that the kernel could not take at once
+  double busy = 0;            // part of the time not spent waiting; of the busiest worker
+  net::Nanos stalled = 0;     // loadgen did not run, though it should have; all workers
+  net::Nanos longest_stall = 0;
+
   void count(const std::string& kind) { ++errors[kind]; }
 
   void add(const Tally& other) {
@@ -61,6 +71,13 @@ struct Tally {
     stamp_error.add(other.stamp_error);
     ended = std::max(ended, other.ended);
     if (connect_errno == 0) connect_errno = other.connect_errno;
+    tenths.add(other.tenths);
+    turnaround += other.turnaround;
+    held_up += other.held_up;
+    parked += other.parked;
+    busy = std::max(busy, other.busy);
+    stalled += other.stalled;
+    longest_stall = std::max(longest_stall, other.longest_stall);
   }
 };
 

@@ -36,6 +36,9 @@ inline Result good_result() {
                             .threads = 4,
                             .cpu = {.time = net::kSecond / 2, .elapsed = 2 * net::kSecond}};
   result.steal_fraction = 0.0;
+  result.usable_cpus = 2;
+  result.tally.busy = 0.6;
+  for (Tenths::Part& part : result.tally.tenths.parts) part = {10'000, 10'000 * 50'000'000LL};
   return result;
 }
 

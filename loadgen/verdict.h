@@ -1,4 +1,5 @@
 // loadgen's judgement of its own run. A figure without it would look as good when it is wrong.
+// docs/MEASURING.md tells of each code why it is there and where its limit comes from.
 #pragma once
 
 #include <string>
@@ -10,10 +11,15 @@
 namespace loadgen {
 
 struct Verdict {
-  enum class Status { kValid, kQuestionable, kInvalid };
+  enum class Status {
+    kValid,
+    kQuestionable,  // the figures may not be those of the server alone
+    kInvalid        // they do not hold
+  };
   struct Reason {
     std::string code;     // stable, for programs
     std::string message;  // one line, with figures
+    std::string advice;   // one line: what to do about it
   };
 
   Status status = Status::kValid;

@@ -26,11 +26,13 @@
 #include "loadgen/diagnosis.h"
 #include "loadgen/error_kind.h"
 #include "loadgen/hdr_log.h"
+#include "loadgen/host_cpu.h"
 #include "loadgen/intervals.h"
 #include "loadgen/options.h"
 #include "loadgen/payload.h"
 #include "loadgen/rendezvous.h"
 #include "loadgen/schedule.h"
+#include "loadgen/self_watch.h"
 #include "loadgen/source_addresses.h"
 #include "loadgen/tally.h"
 #include "loadgen/turns.h"
@@ -51,6 +53,7 @@ struct Shared {
   std::atomic<bool> signing = false;             // the server signs what it returns
   std::atomic<std::uint64_t> opened = 0;         // connections
   std::atomic<std::uint64_t> errors = 0;         // for the live line
+  bool spins = false;                            // a worker that waits uses CPU time
 };
 
 /// The part of the whole that falls to one worker.
@@ -74,7 +77,8 @@ class Worker {
         fit_(std::max<std::uint64_t>(1, Payload::kLongest / shared.payload.message_size())),
         open_loop_(shared.options.rate.has_value()),
         stamps_(shared.options.pipeline),
-        sources_(shared.options.target) {
+        sources_(shared.options.target),
+        watch_(shared.spins) {
     connections_.reserve(share.connections);
   }
 
@@ -101,8 +105,10 @@ class Worker {
   bool worn_out(const Connection& c) const;
   void replace(IO& io, Connection& c);
   void run_phase(IO& io, const Phase& phase);
+  void wait(IO& io, net::Nanos deadline);
   void begin_phase(IO& io, const Phase& phase);
   void end_phase(IO& io);
+  void judge_self(IO& io);
   std::uint64_t share_of(std::uint64_t messages) const;
   void note_last(IO& io);
   void note_tcp(IO& io, const Connection& c);
@@ -140,6 +146,10 @@ class Worker {
   SendStamps stamps_;
   SourceAddresses sources_;
   Tally tally_;
+  TenthsClock tenths_;
+  SelfWatch watch_;
+  bool stirred_ = false;       // something happened in the last poll
+  net::Nanos room_since_ = 0;  // open loop: before, no connection could take a message
   Histogram interval_;
 
   std::size_t connecting_ = 0;
@@ -221,6 +231,7 @@ void Worker<IO>::connect_from(IO& io, std::uint32_t position, bool replaces) {
 
 template <net::Engine IO>
 void Worker<IO>::on_open(IO& io, net::ConnId id) {
+  stirred_ = true;
   Connection& c = connections_[id.slot];
   --connecting_;
   ++tally_.connections_opened;
@@ -293,6 +304,7 @@ void Worker<IO>::replace(IO& io, Connection& c) {
 
 template <net::Engine IO>
 void Worker<IO>::on_close(IO& io, net::ConnId id, int error) {
+  stirred_ = true;
   Connection& c = connections_[id.slot];
   if (c.state == State::kOpen) return lose(io, c, error_kind(error));
   const State ended = std::exchange(c.state, State::kClosed);
@@ -319,6 +331,7 @@ void Worker<IO>::lose(IO& io, Connection& c, const std::string& kind) {
 
 template <net::Engine IO>
 void Worker<IO>::on_wake(IO&) {
+  stirred_ = true;
   eventfd_t ignored = 0;
   ::eventfd_read(wake_, &ignored);
 }
@@ -332,6 +345,7 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
   for (;;) {
     const net::Nanos t = net::now();
     if (!to_replace_.empty() && sending_) connect_more(io);
+    if (watch_.look(t)) watch_.check(t, thread_cpu_time());
     if (open_loop_) dispatch(io, t);
     // A number of messages has no end in time: where nothing comes any more, it is not waited for.
     const net::Nanos quiet_end = phase_.end == net::kNever && outstanding_ + connecting_ > 0
@@ -358,9 +372,21 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
     net::Nanos deadline = patience;
     if (patience == net::kNever) deadline = std::min({phase_.end, quiet_end, interval_end_});
     if (sending_ && !turns_.empty()) deadline = std::min(deadline, schedule_.next());
-    io.poll(*this, deadline);
+    wait(io, deadline);
   }
   end_phase(io);
+}
+
+/// One batch of completions. What is there already is work; only the rest is waiting.
+template <net::Engine IO>
+void Worker<IO>::wait(IO& io, net::Nanos deadline) {
+  stirred_ = false;
+  io.poll(*this, 0);
+  if (stirred_) return;
+  const net::Nanos t = net::now();
+  watch_.waits(t, std::min(deadline, t + SelfWatch::kLongestWait));
+  io.poll(*this, std::min(deadline, t + SelfWatch::kLongestWait));
+  if (watch_.is_waiting()) watch_.woke(net::now());
 }
 
 template <net::Engine IO>
@@ -370,6 +396,9 @@ void Worker<IO>::begin_phase(IO& io, const Phase& phase) {
   interval_number_ = 0;
   interval_.clear();
   last_reply_ = quiet_since_ = net::now();
+  tenths_.window(phase.begin, phase.end);
+  watch_.window(phase.begin, phase.end);
+  stamps_.all_due(last_reply_);
   sending_ = true;
   quota_ = share_of(phase.messages);
   if (open_loop_) schedule_ = schedule_of(phase);
@@ -392,6 +421,18 @@ std::uint64_t Worker<IO>::share_of(std::uint64_t messages) const {
   const std::uint64_t upto = share_.first_connection + share_.connections;
   return messages * upto / options_.connections -
          messages * share_.first_connection / options_.connections;
+}
+
+/// What the worker did with its own time in the window.
+template <net::Engine IO>
+void Worker<IO>::judge_self(IO& io) {
+  const net::Nanos length = tally_.ended - phase_.begin;
+  if (length > 0) {
+    tally_.busy = 1 - static_cast<double>(watch_.waited()) / static_cast<double>(length);
+  }
+  tally_.stalled = watch_.stalled();
+  tally_.longest_stall = watch_.longest_stall();
+  tally_.parked = io.counters().parked;
 }
 
 /// This worker's part of the arrivals: of the rate as much as it has of the connections. Uniform
@@ -420,6 +461,7 @@ void Worker<IO>::end_phase(IO& io) {
     const std::uint64_t unsent = schedule_.waiting(tally_.ended, Schedule::kUnlimited) - of_warmup;
     tally_.due += unsent;
     tally_.unsent += unsent;
+    judge_self(io);
   }
   for (Connection& c : connections_) {
     if (c.state != State::kOpen) continue;
@@ -534,6 +576,7 @@ void Worker<IO>::assign(IO& io, Connection& c, net::Nanos t, std::uint64_t most)
       c.warmup = c.outstanding + messages;
     } else {
       ++tally_.due;
+      tally_.held_up += std::max<net::Nanos>(0, room_since_ - due);
     }
   }
   transmit(io, c, messages, t);
@@ -569,6 +612,7 @@ void Worker<IO>::send_piece(IO& io, Connection& c, net::Nanos* stamp) {
 template <net::Engine IO>
 void Worker<IO>::on_sent(IO& io, net::ConnId id) {
   Connection& c = connections_[id.slot];
+  stirred_ = true;
   c.sending = false;
   if (c.unsent > 0) return send_piece(io, c, nullptr);
   if (worn_out(c)) return replace(io, c);
@@ -581,8 +625,10 @@ void Worker<IO>::on_sent(IO& io, net::ConnId id) {
 template <net::Engine IO>
 void Worker<IO>::on_recv(IO& io, net::ConnId id, net::Bytes bytes) {
   Connection& c = connections_[id.slot];
-  if (bytes.empty()) return lose(io, c, "closed_by_peer");
   const net::Nanos t = io.completed_at();
+  stirred_ = true;
+  if (watch_.is_waiting()) watch_.woke(t);
+  if (bytes.empty()) return lose(io, c, "closed_by_peer");
   if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
   quiet_since_ = t;
   if (t >= phase_.begin) tally_.bytes_received += bytes.size();
@@ -639,7 +685,9 @@ void Worker<IO>::accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, ne
 /// The last byte of the oldest outstanding message has come.
 template <net::Engine IO>
 void Worker<IO>::complete(Connection& c, net::Nanos t, net::Nanos span) {
-  const SendStamp stamp = stamps_.at(c.id.slot, c.oldest);
+  if (outstanding_ == open_ * options_.pipeline) room_since_ = t;
+  SendStamp& slot = stamps_.at(c.id.slot, c.oldest);
+  const SendStamp stamp = std::exchange(slot, SendStamp{.due = t});
   if (stamp.sent != SendStamp::kWithPrevious) c.sent_at = stamp.sent;
   const net::Nanos service = t - c.sent_at;
   const net::Nanos latency = open_loop_ ? t - stamp.due : service;
@@ -663,6 +711,8 @@ void Worker<IO>::complete(Connection& c, net::Nanos t, net::Nanos span) {
   }
   if (t >= phase_.begin && t < phase_.end) {
     ++tally_.answered_in_window;
+    tally_.turnaround += c.sent_at - stamp.due;
+    tenths_.record(tally_.tenths, t, latency);
     interval_.record(latency);
   }
 }

@@ -170,7 +170,7 @@ def test_messages_are_distinct() -> None:
 def test_the_summary_is_for_people(echo: Server) -> None:
     run = run_plain(echo.address, "-d", "300ms", "-c", 2)
     assert run.status == 0 and run.stderr == "", run
-    for word in ("p50", "p90", "p99", "max", "/s", "CPU", "valid"):
+    for word in ("p50", "p90", "p99", "max", "/s", "CPU", "verdict"):
         assert word.lower() in run.stdout.lower(), (word, run.stdout)
     assert "\x1b" not in run.stdout, "stdout is not a terminal"
 
