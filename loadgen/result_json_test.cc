@@ -151,6 +151,28 @@ TEST(ResultJson, WhereNoConnectionWasLeftToAskTcpSaysNothing) {
   EXPECT_EQ(json_of(good_result())["tcp"], expected);
 }
 
+TEST(ResultJson, TellsOfReplacedConnections) {
+  Result result = good_result();
+  result.options.churn = 3;
+  result.tally.replaced_in_window = 42'000;
+  result.tally.connect = microseconds(2000);
+  const Json json = json_of(result);
+  EXPECT_EQ(json["config"]["churn"], 3);
+  EXPECT_DOUBLE_EQ(json["throughput"]["connects_per_s"], 21'000);
+  EXPECT_EQ(json["connect_ns"]["count"], 2000);
+  EXPECT_EQ(json["connect_ns"]["max"], 2'000'000);
+  const auto& text = json["histograms"]["connect"].get_ref<const std::string&>();
+  EXPECT_EQ(decode_v2_compressed_base64(text).count(), 2000);
+}
+
+TEST(ResultJson, WhereNoneIsReplacedSaysNothingOfConnects) {
+  const Json json = json_of(good_result());
+  EXPECT_TRUE(json["config"]["churn"].is_null());
+  EXPECT_TRUE(json["throughput"]["connects_per_s"].is_null());
+  EXPECT_TRUE(json["connect_ns"].is_null());
+  EXPECT_TRUE(json["histograms"]["connect"].is_null());
+}
+
 TEST(ResultJson, ThroughputIsWhatWasAnsweredInTheWindow) {
   const Json throughput = json_of(good_result())["throughput"];
   EXPECT_DOUBLE_EQ(throughput["messages_per_s"], 50'000);

@@ -76,6 +76,18 @@ latency     99.7 k samples, one a message
   EXPECT_EQ(text.find("closed loop"), std::string::npos);
 }
 
+TEST(Summary, TellsOfReplacedConnections) {
+  Result result = good_result();
+  result.options.churn = 3;
+  result.tally.replaced_in_window = 42'000;
+  result.tally.connect = microseconds(2000);
+  const std::string text = summary_of(result);
+  EXPECT_TRUE(has_line(text, "connects    21.0 k/s, replaced after 3 messages")) << text;
+  EXPECT_TRUE(has_line(text, "  p50       1.00 ms")) << text;
+  EXPECT_TRUE(has_line(text, "  p99.9     -")) << text;
+  EXPECT_EQ(summary_of(good_result()).find("connects"), std::string::npos);
+}
+
 TEST(Summary, TellsTheLoad) {
   Result result = good_result();
   result.options.connections = 1;

@@ -40,7 +40,8 @@ EXAMPLE: dict[str, Any] = {
         "target": "127.0.0.1:8888", "connections": 1, "threads": 1, "duration_s": None,
         "messages": 20, "warmup_s": 0, "timeout_s": 5, "interval_s": 1, "message_size": 64,
         "pipeline": 1, "churn": None, "mode": "closed", "rate": None, "arrivals": None,
-        "backend": "epoll", "backend_requested": "auto", "busy_poll": "auto", "cpu": None, "verify": True, "seed": 1,
+        "backend": "epoll", "backend_requested": "auto", "busy_poll": "auto", "cpu": None,
+        "verify": True, "seed": 1,
     },
     "totals": {
         "messages": 20, "answered_in_window": 20, "due": None, "sent": 20, "unsent": None,

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from hdr_histogram import Histogram
-from loadgen_fixtures import (ENGINES, Run, Server, check_result, loadgen, lying_server, one_line, run)
+from loadgen_fixtures import (ENGINES, Run, Server, check_result, loadgen, lying_server, one_line,
+                              run)
 
 TAGS = ["latency", "service"]
 
@@ -109,7 +110,7 @@ def hdr_log_processor() -> list[str]:
 
 
 def processed(hdr: pathlib.Path, tag: str) -> list[tuple[float, float, int]]:
-    """What HistogramLogProcessor says of the log: value, quantile, samples that do not exceed it."""
+    """What HistogramLogProcessor finds: values, quantiles, samples that do not exceed them."""
     ended = subprocess.run([*hdr_log_processor(), "-i", str(hdr), "-tag", tag,
                             "-outputValueUnitRatio", "1", "-percentilesOutputTicksPerHalf", "200"],
                            capture_output=True, text=True, timeout=60)
