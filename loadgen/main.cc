@@ -17,6 +17,7 @@
 #include "loadgen/output_file.h"
 #include "loadgen/result_json.h"
 #include "loadgen/run.h"
+#include "loadgen/self_test.h"
 #include "loadgen/summary.h"
 #include "loadgen/verdict.h"
 
@@ -85,7 +86,8 @@ int main(int argc, const char* const* argv) {
   try {
     const auto parsed = parse_options(argc, argv);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
-    return measure(std::get<Options>(parsed));
+    const Options& options = std::get<Options>(parsed);
+    return options.self_test ? self_test(options, stdout) : measure(options);
   } catch (const net::BackendUnavailable& unavailable) {
     complain(unavailable.what());
     return cli::kUnavailable;

@@ -23,6 +23,7 @@ constexpr const char* kFooter =
     "  loadgen -c 500 -d 30s                500 connections to 127.0.0.1:8888\n"
     "  loadgen -c 50 -p 16 [::1]:7          16 messages outstanding on each\n"
     "  loadgen -c 50 -p 16 --rate=10k       10,000 messages a second, on time\n"
+    "  loadgen --self-test                  does it notice what it must, on this machine?\n"
     "  loadgen -c 1 -n 1000 --json=- -q     the result as JSON on stdout\n"
     "\n"
     "Exit codes: 0 fine, 1 could not run or finish, 2 usage, 3 the result does not hold,\n"
@@ -144,6 +145,19 @@ std::optional<std::string> same_file(const Options& options) {
   return "--json, --hdr and --csv exclude each other as to the file: each needs one of its own";
 }
 
+/// Whether the line has no option that a self-test would not heed.
+bool self_test_alone(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--backend") {
+      ++i;
+    } else if (argument != "--self-test" && !argument.starts_with("--backend=")) {
+      return false;
+    }
+  }
+  return true;
+}
+
 int complain(const std::string& text) {
   cli::complain("loadgen", text);
   return cli::kUsage;
@@ -163,6 +177,9 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   load(line, options, has_duration, has_arrivals);
   engine(line, options);
   output(line, options);
+  line.group("Trust");
+  line.flag("--self-test", "measure servers with known faults; see whether they are noticed",
+            [&] { options.self_test = true; });
   line.footer(kFooter);
   if (const auto code = line.parse(argc, argv)) return *code;
 
@@ -176,6 +193,9 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
     return complain(
         fmt::format("--threads: {} is not allowed: at most one thread a connection ({})",
                     options.threads, options.connections));
+  }
+  if (options.self_test && !self_test_alone(argc, argv)) {
+    return complain("--self-test: only --backend can go with it");
   }
   if (const auto twice = same_file(options)) return complain(*twice);
   options.target = target ? *target : parse_target("127.0.0.1");

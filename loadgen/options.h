@@ -40,7 +40,8 @@ struct Options {
   std::string hdr;   // files, empty for none
   std::string csv;
   bool quiet = false;
-  bool strict = false;  // a questionable run does not hold either
+  bool strict = false;     // a questionable run does not hold either
+  bool self_test = false;  // of the others only `backend` counts then
 };
 
 /// The options, or the exit code to end with after --help or a usage error.

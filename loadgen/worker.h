@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "loadgen/broken_rule.h"
 #include "loadgen/connection.h"
 #include "loadgen/diagnosis.h"
 #include "loadgen/error_kind.h"
@@ -323,7 +324,7 @@ void Worker<IO>::lose(IO& io, Connection& c, const std::string& kind) {
   if (!kind.empty()) count_error(kind);
   const std::uint32_t warmup = std::min(c.warmup, c.outstanding);
   const bool wrong = c.oldest_is_wrong && warmup == 0 && c.outstanding > 0;
-  tally_.unanswered += c.outstanding - warmup - (wrong ? 1 : 0);
+  if (!is_broken(Rule::kUnanswered)) tally_.unanswered += c.outstanding - warmup - (wrong ? 1 : 0);
   if (wrong) ++tally_.spoiled;
   outstanding_ -= c.outstanding;
   io.close(c.id);
@@ -430,8 +431,10 @@ void Worker<IO>::judge_self(IO& io) {
   if (length > 0) {
     tally_.busy = 1 - static_cast<double>(watch_.waited()) / static_cast<double>(length);
   }
-  tally_.stalled = watch_.stalled();
-  tally_.longest_stall = watch_.longest_stall();
+  if (!is_broken(Rule::kOwnStall)) {
+    tally_.stalled = watch_.stalled();
+    tally_.longest_stall = watch_.longest_stall();
+  }
   tally_.parked = io.counters().parked;
 }
 
@@ -659,7 +662,7 @@ void Worker<IO>::check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, ne
     }
     if (c.oldest_is_wrong) {
       size = std::min<std::size_t>(size, size_ - c.received);
-    } else if (options_.verify) {
+    } else if (options_.verify && !is_broken(Rule::kEveryByte)) {
       const net::Bytes expected = payload_.at(c.receive_at, size);
       if (std::memcmp(bytes.data(), expected.data(), size) != 0) {
         const auto wrong = std::ranges::mismatch(bytes.first(size), expected).in1;
@@ -679,6 +682,7 @@ void Worker<IO>::accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, ne
   c.receive_at = static_cast<std::uint32_t>(payload_.advance(c.receive_at, bytes));
   std::size_t received = c.received + bytes;
   for (; received >= size_; received -= size_) complete(c, t, span);
+  if (is_broken(Rule::kOneSampleAMessage) && received > 0) tally_.latency.record(t - c.sent_at);
   c.received = static_cast<std::uint32_t>(received);
 }
 
@@ -688,9 +692,12 @@ void Worker<IO>::complete(Connection& c, net::Nanos t, net::Nanos span) {
   if (outstanding_ == open_ * options_.pipeline) room_since_ = t;
   SendStamp& slot = stamps_.at(c.id.slot, c.oldest);
   const SendStamp stamp = std::exchange(slot, SendStamp{.due = t});
-  if (stamp.sent != SendStamp::kWithPrevious) c.sent_at = stamp.sent;
+  if (stamp.sent != SendStamp::kWithPrevious) {
+    c.sent_at = stamp.sent + (is_broken(Rule::kSendStamp) ? net::kMillisecond : 0);
+  }
   const net::Nanos service = t - c.sent_at;
-  const net::Nanos latency = open_loop_ ? t - stamp.due : service;
+  const bool from_due = open_loop_ && !is_broken(Rule::kIntendedTime);
+  const net::Nanos latency = from_due ? t - stamp.due : service;
   c.oldest = stamps_.after(c.oldest, 1);
   --c.outstanding;
   --outstanding_;
