@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 #
 # The Debian and Ubuntu packages that this project needs, in one place, and how they are installed.
-# Sourced by scripts/quickstart and scripts/test.
+# Sourced by scripts/quickstart, scripts/experiment and scripts/test.
 # shellcheck disable=SC2034  # the lists are read by those
 
 # Each line: a package, and the program that makes it unnecessary where there is one already.
@@ -18,9 +18,21 @@ zlib1g-dev
 python3           /usr/bin/python3
 "
 
+# What scripts/report draws figures with; without it a report has tables only.
+readonly PACKAGES_REPORT="
+python3-matplotlib
+"
+
+# The libraries of bench/peers; without one, its server is not built and not measured.
+readonly PACKAGES_PEERS="
+libuv1-dev
+libevent-dev
+libboost-dev
+"
+
 # libhdrhistogram-java is a reader of what --hdr writes; the test that runs it takes the java that is
 # there, and is skipped where there is none: a JRE is 200 MB.
-readonly PACKAGES_TEST="
+readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS
 libgtest-dev
 libbenchmark-dev
 clang             clang++

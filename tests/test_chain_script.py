@@ -23,7 +23,7 @@ def run_chain(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_message_and_round_trips(tmp_path: Path, backend: Backend) -> None:
     out = tmp_path / "chain"
     ended = run_chain("5", "--message=good day", f"--backend={backend.name}", "--hops=1,3",
-                      "--rounds=2", "--duration=0.05", f"--out={out}")
+                      "--rounds=2", "--duration=0.2", f"--out={out}")
     if ended.returncode == 4:
         pytest.skip(ended.stderr.strip())
     assert ended.returncode == 0, ended.stderr
@@ -31,7 +31,9 @@ def test_message_and_round_trips(tmp_path: Path, backend: Backend) -> None:
     assert said[0] == "good day > alice > bob > carol > dave > erin"
     assert [line.split()[0] for line in said[3:5]] == ["1", "3"]
     slices = [json.loads(line) for line in (out / "slices.jsonl").read_text().splitlines()]
-    assert sorted(each["hops"] for each in slices) == [1, 1, 3, 3]
+    assert sorted(each["workload"] for each in slices) == [
+        "1 hop, 1 connection", "1 hop, 1 connection",
+        "3 hops, 1 connection", "3 hops, 1 connection"]
     assert all(each["result"]["verdict"]["status"] != "invalid" for each in slices), slices
 
 

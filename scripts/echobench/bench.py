@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,17 +102,21 @@ def _run(setting: Setting, name: str, min_time_s: float) -> str:
     count = len(_output_of([str(program), "--benchmark_list_tests=true"]).split())
     total_s = count * setting.repetitions * min_time_s * OVERSHOOT
     _say(f"{name}: {count} benchmarks, about {total_s:.0f} s")
-    progress = Progress(sys.stderr, total_s)
+    progress = Progress(sys.stderr, "bench")
     with tempfile.NamedTemporaryFile(prefix="echobench-", suffix=".json") as out:
         to_file = [f"--benchmark_out={out.name}", "--benchmark_out_format=json"]
-        _output_of([str(program), *arguments, *to_file], progress)
+        _output_of([str(program), *arguments, *to_file], progress, total_s)
         return to_text(kept(json.loads(out.read()), arguments))
 
 
-def _output_of(command: Sequence[str], progress: Progress | None = None) -> str:
+def _output_of(
+    command: Sequence[str], progress: Progress | None = None, total_s: float = 0
+) -> str:
+    began = time.monotonic()
+
     def tick() -> None:
         if progress is not None:
-            progress.update(Path(command[0]).name)
+            progress.update(Path(command[0]).name, total_s - (time.monotonic() - began))
 
     try:
         with Program(command) as program:

@@ -8,31 +8,40 @@ while they wait: they are more than the CPUs, and each would take the next one's
 import argparse
 import contextlib
 import json
-import random
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from echobench import result_set
+from echobench.command_line import Parser
+from echobench.experiment_command import from_here, repeating_command
 from echobench.measure import (
     RESULT_DOES_NOT_HOLD,
     UNAVAILABLE,
     CannotMeasure,
+    Setup,
     Slice,
     Unavailable,
     check_available,
     run_slice,
+    utc_now,
 )
+from echobench.plan import Subject, Workload, block_order, sweep
 from echobench.processes import Interrupted, Program, raise_on_signals
 from echobench.progress import Progress
+from echobench.result_set import Manifest
+from echobench.topology import Placement
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 64
 READY_TIMEOUT_S = 20.0
 CLIENT_GRACE_S = 30.0
+WARMUP_S = 0.1
+SEED = 1  # of the order of the lengths
 NAMES = ("alice bob carol dave erin frank grace heidi ivan judy kim leo mallory nina oscar peggy "
          "quinn rupert sybil trent uma victor walter xena yuri zoe").split()
 
@@ -79,18 +88,6 @@ def parse_plan(arguments: Sequence[str]) -> tuple[Plan, bool]:
         bin=parsed.bin,
     )
     return plan, parsed.check
-
-
-def _from_here(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> "None":  # type: ignore[override]
-        self.exit(2, f"chain: {message} (--help shows what is allowed)\n")
 
 
 def _length(text: str) -> int:
@@ -178,17 +175,49 @@ def send_through(plan: Plan) -> tuple[str, str]:
     return done.stdout.rstrip("\n") or done.stderr.strip(), route
 
 
-def measure_length(plan: Plan, hops: int, progress: Progress, what: str) -> Slice:
+def measure_length(plan: Plan, block: int, load: Workload, tick: Callable[[], None]) -> Slice:
     """One slice with a fresh chain of this length; its first node counts as the server."""
-    with running(plan, 1, hops, False) as next_hop:
-        server = node_command(plan, 0, next_hop, False)
+    with running(plan, 1, int(load.keys["hops"]), False) as next_hop:
+        command = node_command(plan, 0, next_hop, False)
         return run_slice(
-            f"{hops}",
-            server,
-            lambda address: client_command(plan, address),
-            plan.duration_s + CLIENT_GRACE_S,
-            lambda: progress.update(what),
+            Setup(
+                block=block,
+                workload=load.name,
+                subject=node(plan, command),
+                keys=load.keys,
+                cpu=None,
+                client_command=lambda address: client_command(plan, address),
+                timeout_s=plan.duration_s + CLIENT_GRACE_S,
+            ),
+            tick,
         )
+
+
+def node(plan: Plan, command: Sequence[str]) -> Subject:
+    """One as an experiment knows it, which adds --port=0 itself."""
+    return Subject(plan.backend, [each for each in command if each != "--port=0"], own=True)
+
+
+def manifest_of(plan: Plan, arguments: Sequence[str]) -> Manifest:
+    """What scripts/report reads: one subject, and a workload for each length."""
+    return Manifest(
+        title="What the length of a chain costs",
+        command=repeating_command("scripts/chain", arguments, None),
+        started_at=utc_now(),
+        finished_at=None,
+        seed=SEED,
+        blocks=plan.rounds,
+        max_blocks=plan.rounds,
+        until=None,
+        duration_s=plan.duration_s,
+        warmup_s=WARMUP_S,
+        baseline=plan.backend,
+        subjects=[node(plan, node_command(plan, 0, None, False))],
+        unavailable={},
+        workloads=sweep({"hops": plan.hops}),
+        placement=Placement(None, None, "nodes and load generator share the CPUs, unpinned"),
+        versions={},
+    )
 
 
 def client_command(plan: Plan, address: str) -> list[str]:
@@ -198,35 +227,46 @@ def client_command(plan: Plan, address: str) -> list[str]:
         address,
         "--connections=1",
         f"--duration={plan.duration_s:g}s",
-        "--warmup=0.1s",
+        f"--warmup={WARMUP_S:g}s",
         "--busy-poll=off",
         "--json=-",
         "--quiet",
     ]
 
 
-def measure(plan: Plan) -> dict[int, list[float]]:
+def measure(plan: Plan, manifest: Manifest) -> dict[int, list[float]]:
     """The median round trip of each slice, by length, in microseconds. Every slice is on disk
     before the next begins."""
     found: dict[int, list[float]] = {hops: [] for hops in plan.hops}
-    dice = random.Random(1)
     plan.out.mkdir(parents=True)
-    total = plan.rounds * len(plan.hops) * (plan.duration_s + 0.4)
-    progress = Progress(sys.stderr, total)
-    with open(plan.out / "slices.jsonl", "w", encoding="utf-8") as log, clearing(progress):
+    result_set.write_manifest(plan.out, manifest)
+    loads = {each.name: each for each in manifest.workloads}
+    left = plan.rounds * len(loads)
+    progress = Progress(sys.stderr, "chain")
+    with open(plan.out / result_set.SLICES, "w", encoding="utf-8") as log, clearing(progress):
         for block in range(plan.rounds):
-            for hops in dice.sample(plan.hops, len(plan.hops)):
-                what = f"round {block + 1} of {plan.rounds}  {hops} nodes"
-                progress.update(what)
-                measured = measure_length(plan, hops, progress, what)
-                line = {"block": block, "hops": hops, "backend": plan.backend, **asdict(measured)}
-                log.write(json.dumps(line) + "\n")
+            for name, _ in block_order([plan.backend], list(loads), SEED, block):
+                what = f"round {block + 1} of {plan.rounds}  {name}"
+                left_s = left * (plan.duration_s + 0.4)
+                measured = measure_length(
+                    plan, block, loads[name], lambda: progress.update(what, left_s)
+                )
+                left -= 1
+                log.write(json.dumps(asdict(measured)) + "\n")
                 log.flush()
-                median = measured.result["latency_ns"]["p50"]
-                if measured.client_exit == RESULT_DOES_NOT_HOLD or median is None:
-                    raise DoesNotHold(f"{hops} nodes: {measured.client_stderr.strip()}")
-                found[hops].append(median / 1000)
+                found[int(loads[name].keys["hops"])].append(median_us(measured))
+    result_set.write_manifest(plan.out, replace(manifest, finished_at=utc_now()))
     return found
+
+
+def median_us(measured: Slice) -> float:
+    """Raises CannotMeasure where there is no result, DoesNotHold where it is worth nothing."""
+    if measured.result is None:
+        raise CannotMeasure(f"{measured.workload}: {measured.failure}")
+    median = measured.result["latency_ns"]["p50"]
+    if measured.client_exit == RESULT_DOES_NOT_HOLD or median is None:
+        raise DoesNotHold(f"{measured.workload}: {measured.client_stderr.strip()}")
+    return float(median) / 1000
 
 
 @contextlib.contextmanager
@@ -251,16 +291,17 @@ def table(found: dict[int, list[float]]) -> str:
     return "\n".join(lines)
 
 
-def run(plan: Plan) -> int:
+def run(plan: Plan, arguments: Sequence[str]) -> int:
     """Both parts; the exit status."""
-    check_available(node_command(plan, 0, None, False))
+    check_available(node(plan, node_command(plan, 0, None, False)), {}, None)
     seen, expected = send_through(plan)
     print(seen, flush=True)
     if seen != expected:
         print(f"chain: expected {expected!r} to come back", file=sys.stderr)
         return RESULT_DOES_NOT_HOLD
     if plan.hops:
-        print(f"\n{table(measure(plan))}\n\nslices: {_from_here(plan.out)}/slices.jsonl")
+        found = measure(plan, manifest_of(plan, arguments))
+        print(f"\n{table(found)}\n\nslices: {from_here(plan.out)}/slices.jsonl")
     return 0
 
 
@@ -271,7 +312,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     raise_on_signals()
     try:
-        return run(plan)
+        return run(plan, arguments)
     except Unavailable as reason:
         print(f"chain: {reason}", file=sys.stderr)
         return UNAVAILABLE

@@ -20,11 +20,13 @@ Why the signed-rank interval (Hodges and Lehmann 1963) and not another:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 FASTER = "faster"
 SLOWER = "slower"
 NO_DIFFERENCE = "no difference shown"
-TOO_FEW = "too few blocks to tell"
+TOO_FEW = "too few runs"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class PairedRatio:
     low: float
     high: float
     confidence: float
+    p_value: float  # the exact signed-rank test's: how often equal things are told apart so clearly
+
+    @property
+    def precision(self) -> float:
+        """Half the interval's width as a share: 0.02 where it is the estimate +-2 %."""
+        return math.sqrt(self.high / self.low) - 1
 
 
 def paired_ratio(
@@ -62,14 +70,15 @@ def paired_ratio(
         low=math.exp(walsh[rank]),
         high=math.exp(walsh[-1 - rank]),
         confidence=achieved,
+        p_value=_p_value(walsh, blocks),
     )
 
 
 def verdict(ratio: PairedRatio | None, higher_is_better: bool) -> str:
     """The comparison in words: a difference is claimed only where the interval leaves out 1.
 
-    Judge one quantity per experiment, named beforehand. Whoever judges four finds a difference
-    between a thing and itself in more than one experiment of twenty.
+    This is for one quantity, named beforehand. Whoever judges four so finds a difference between a
+    thing and itself in more than one experiment of twenty: see `several`.
     """
     if ratio is None:
         return TOO_FEW
@@ -90,26 +99,38 @@ def _walsh_averages(values: Sequence[float]) -> list[float]:
 
 
 def _signed_rank_cut(blocks: int, confidence: float) -> tuple[int, float] | None:
-    """How many Walsh averages to leave out at each end, and the confidence that this gives.
-
-    Counts, for each w, the subsets of the ranks 1..blocks that sum to w: of the 2^blocks patterns
-    of sign, equally likely when there is no difference, so many give the signed-rank statistic w.
-    """
+    """How many Walsh averages to leave out at each end, and the confidence that this gives."""
     if not 0 < confidence < 1:
         raise ValueError("a confidence lies between 0 and 1")
-    subsets = [1] + [0] * (blocks * (blocks + 1) // 2)
-    for rank in range(1, blocks + 1):
-        for total in range(len(subsets) - 1, rank - 1, -1):
-            subsets[total] += subsets[total - rank]
     patterns = 2**blocks
-    cut, below = None, 0
-    for left_out, count in enumerate(subsets):
-        below += count
+    cut = None
+    for left_out, below in enumerate(_patterns_up_to(blocks)):
         achieved = 1 - 2 * below / patterns
         if achieved < confidence:
             break
         cut = left_out, achieved
     return cut
+
+
+def _p_value(walsh: Sequence[float], blocks: int) -> float:
+    """The interval of confidence 1 - p is the first to reach 0, so p and interval never disagree.
+    Averages of exactly 0 count for both sides, which is cautious."""
+    not_above = sum(value <= 0 for value in walsh)
+    not_below = sum(value >= 0 for value in walsh)
+    as_far = _patterns_up_to(blocks)[min(not_above, not_below)]
+    return float(min(1.0, 2 * as_far / 2**blocks))
+
+
+@lru_cache(maxsize=64)
+def _patterns_up_to(blocks: int) -> list[int]:
+    """For each w, how many of the 2^blocks patterns of sign, equally likely when there is no
+    difference, have a signed-rank statistic of at most w: the subsets of 1..blocks with such a sum.
+    """
+    subsets = [1] + [0] * (blocks * (blocks + 1) // 2)
+    for rank in range(1, blocks + 1):
+        for total in range(len(subsets) - 1, rank - 1, -1):
+            subsets[total] += subsets[total - rank]
+    return list(accumulate(subsets))
 
 
 def _median_of_sorted(values: Sequence[float]) -> float:

@@ -5,6 +5,7 @@ context manager; Ctrl-C, SIGTERM and SIGHUP become an exception that unwinds thr
 kernel kills a child whose parent died without unwinding (PR_SET_PDEATHSIG, prctl(2)).
 """
 
+import contextlib
 import ctypes
 import os
 import selectors
@@ -46,18 +47,22 @@ class Program:
     """A running child. Its stderr, and its stdout unless read as it comes, lie in unnamed files:
     a pipe that nobody empties would stop the program in the middle of a measurement."""
 
-    def __init__(self, command: Sequence[str], *, stdout_pipe: bool = False) -> None:
+    def __init__(
+        self, command: Sequence[str], *, stdout_pipe: bool = False, cpu: int | None = None
+    ) -> None:
         self.command = list(command)
+        self._cpu = cpu
         self._stderr = tempfile.TemporaryFile()
         self._stdout = None if stdout_pipe else tempfile.TemporaryFile()
         self._parent = os.getpid()
+        self._swept = False
         self._process = subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if self._stdout is None else self._stdout,
             stderr=self._stderr,
             start_new_session=True,  # the terminal's Ctrl-C reaches the parent only, which ends us
-            preexec_fn=self._die_with_parent,
+            preexec_fn=self._before_exec,
         )
 
     def __enter__(self) -> "Program":
@@ -73,6 +78,11 @@ class Program:
         for stream in (self._stderr, self._stdout, self._process.stdout):
             if stream is not None:
                 stream.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def status(self) -> int | None:
@@ -116,16 +126,24 @@ class Program:
         return self.status
 
     def stop(self) -> int:
-        """Asks it to end, then insists; the exit status. Nothing happens when it has ended."""
+        """Asks it to end, then insists; the exit status. Nothing happens when it has ended, except
+        that what it started itself and left behind ends too."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
                 self._process.wait(STOP_GRACE_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-        return self._process.wait()
+        status = self._process.wait()
+        if not self._swept:
+            self._swept = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return status
 
-    def _die_with_parent(self) -> None:
+    def _before_exec(self) -> None:
+        if self._cpu is not None:
+            os.sched_setaffinity(0, {self._cpu})
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self._parent:
             os.kill(os.getpid(), signal.SIGKILL)

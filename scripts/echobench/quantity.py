@@ -32,3 +32,11 @@ def round_to_three(value: float) -> float:
     if value == 0:
         return 0.0
     return round(value, 2 - math.floor(math.log10(abs(value))))
+
+
+def size(in_bytes: float) -> str:
+    """ "0 B", "980 B", "7.25 KiB", "1.20 MiB"."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if abs(in_bytes) >= factor:
+            return f"{three_digits(in_bytes / factor)} {unit}"
+    return f"{in_bytes:.0f} B"

@@ -1,83 +1,96 @@
-"""scripts/readme: puts the recorded quickstart run into README.md, or checks that it stands there.
+"""scripts/readme: puts the recorded runs into README.md, or checks that they stand there.
 
-So the README's figures cannot drift from a run that anyone can look up and repeat.
+So the README's figures cannot drift from runs that anyone can look up and repeat.
 """
 
-import argparse
-import json
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from echobench import comparison
+from echobench import result_set, table
+from echobench.command_line import Parser
+from echobench.findings import overview
+from echobench.comparison import compare_all
+from echobench.loadgen_result import Result
 from echobench.marked_block import splice
-from echobench.measure import Slice
+from echobench.result_set import BadResults, ResultSet
+from echobench.summary import summary
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORD = ROOT / "results/quickstart"
 DOCUMENT = ROOT / "README.md"
-BEGIN = (
-    "<!-- quickstart: begin "
-    "(written by scripts/readme from results/quickstart; not by hand) -->"
-)
-END = "<!-- quickstart: end -->"
 DOES_NOT_HOLD = 3
 
 
-def read_slices(text: str) -> list[Slice]:
-    """The lines of a slices.jsonl."""
-    names = [field.name for field in fields(Slice)]
-    lines = [json.loads(line) for line in text.splitlines()]
-    return [Slice(**{name: line[name] for name in names}) for line in lines]
-
-
-def block(manifest: dict[str, Any], slices: Sequence[Slice]) -> str:
+def quickstart_block(record: ResultSet) -> str:
     """The run as README shows it, in Markdown."""
-    baseline, candidate = [*manifest["subjects"], None][:2]
-    result = slices[0].result
-    config, context = result["config"], result["context"]
-    said, _ = comparison.judgement(slices)
-    parts = [
-        comparison.table(slices, baseline, candidate),
-        said,
-    ]
-    if candidate is not None:
-        parts.append(comparison.conclusion(slices, baseline, candidate))
-    day = manifest["started_at"][:10]
-    shown = "\n\n".join(parts)
+    manifest = record.manifest
+    result = _first_result(record)
+    shown = summary(manifest, record.slices)
     return (
-        f"`scripts/quickstart` on {day}: {config['connections']} connections, "
-        f"{config['message_size']}-byte messages, {len(slices) // len(manifest['subjects'])} "
-        f"slices of {config['duration_s']:g} s for each; {context['cpu_model']}, "
-        f"{context['cpus']} CPUs, Linux {context['kernel']}"
-        f"{', a virtual machine' if context['hypervisor'] else ''}; "
-        f"{manifest['placement']['remark']}. "
+        f"`scripts/quickstart` on {manifest.started_at[:10]}: {manifest.workloads[0].name}, "
+        f"{result['config']['message_size']}-byte messages, {manifest.blocks} "
+        f"slices of {manifest.duration_s:g} s for each; {_machine(result)}; "
+        f"{manifest.placement.remark}. "
         f"The slices are in [results/quickstart](results/quickstart).\n\n```\n{shown}\n```"
     )
 
 
-def right_document() -> str:
-    """README.md as the record has it."""
-    manifest = json.loads((RECORD / "manifest.json").read_text(encoding="utf-8"))
-    slices = read_slices((RECORD / "slices.jsonl").read_text(encoding="utf-8"))
-    return splice(DOCUMENT.read_text(encoding="utf-8"), BEGIN, END, block(manifest, slices))
+def preset_block(record: ResultSet) -> str:
+    """A recorded preset: its table, and where everything else is."""
+    manifest = record.manifest
+    findings = compare_all(manifest, record.slices)
+    rows = overview(manifest, record.slices, findings)
+    return (
+        f"### {manifest.title}\n\n"
+        f"`scripts/experiment --preset={record.name}` on {manifest.started_at[:10]}, "
+        f"{_machine(_first_result(record))}; beside {manifest.baseline}, with 95 % intervals. "
+        f"[The whole report](results/{record.name}/report.md).\n\n"
+        f"{table.markdown(rows, left=2)}"
+    )
+
+
+BLOCKS: dict[str, Callable[[ResultSet], str]] = {
+    "quickstart": quickstart_block,
+    "lab": preset_block,
+    "field": preset_block,
+}
+
+
+def right_document(document: str) -> str:
+    """README.md as the records have it; what was not recorded has an empty block."""
+    for name, block in BLOCKS.items():
+        folder = ROOT / "results" / name
+        begin = (f"<!-- {name}: begin (written by scripts/readme from results/{name}; "
+                 "not by hand) -->")
+        text = block(result_set.read(folder)) if folder.exists() else ""
+        document = splice(document, begin, f"<!-- {name}: end -->", text)
+    return document
+
+
+def _first_result(record: ResultSet) -> Result:
+    return next(each.result for each in record.slices if each.result is not None)
+
+
+def _machine(result: Result) -> str:
+    context = result["context"]
+    virtual = ", a virtual machine" if context["hypervisor"] else ""
+    return f"{context['cpu_model']}, {context['cpus']} CPUs, Linux {context['kernel']}{virtual}"
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status."""
-    parser = argparse.ArgumentParser(prog="readme", allow_abbrev=False, description=__doc__)
+    parser = Parser(prog="readme", allow_abbrev=False, description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether it agrees")
     check = parser.parse_args(arguments).check
     try:
-        right = right_document()
+        document = DOCUMENT.read_text(encoding="utf-8")
+        right = right_document(document)
         if not check:
             DOCUMENT.write_text(right, encoding="utf-8")
-        elif right != DOCUMENT.read_text(encoding="utf-8"):
-            print("readme: README.md does not say what results/quickstart says", file=sys.stderr)
+        elif right != document:
+            print("readme: README.md does not say what results/ says", file=sys.stderr)
             return DOES_NOT_HOLD
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, BadResults) as error:
         print(f"readme: {error}", file=sys.stderr)
         return 1
     return 0

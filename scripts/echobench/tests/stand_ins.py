@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from echobench.tests.sample import result
+
 SERVER = """
 import json, os, signal, sys, time
 from pathlib import Path
@@ -45,25 +47,16 @@ if behaviour["client_hangs"]:
     time.sleep(600)
 print("the stand-in speaks", file=sys.stderr)
 answer = behaviour["clients"][backend]
-if answer["result"] is not None:
-    print(json.dumps(answer["result"]))
+result = answer["result"]
+if isinstance(result, list):  # one after the other
+    turns = Path(__file__).with_name("turns")
+    turn = int(turns.read_text()) if turns.exists() else 0
+    turns.write_text(str(turn + 1))
+    result = result[turn % len(result)]
+if result is not None:
+    print(json.dumps(result))
 sys.exit(answer["exit"])
 """
-
-
-def result(
-    messages_per_s: float, *, p99: float | None = 9e6, status: str = "valid", code: str = ""
-) -> dict[str, Any]:
-    """The part of loadgen's object that comparisons read."""
-    return {
-        "throughput": {"messages_per_s": messages_per_s},
-        "latency_ns": {"p50": 500e9 / messages_per_s, "p99": p99},
-        "cpu": {"server": {"ns_per_message": 1e9 / messages_per_s}},
-        "verdict": {
-            "status": status,
-            "reasons": [{"code": code, "message": f"because of {code}"}] if code else [],
-        },
-    }
 
 
 class StandIns:

@@ -117,13 +117,13 @@ def test_five_blocks_are_too_few() -> None:
 
 
 def test_words_follow_what_is_better() -> None:
-    more = PairedRatio(blocks=8, ratio=1.1, low=1.05, high=1.2, confidence=0.96)
+    more = PairedRatio(blocks=8, ratio=1.1, low=1.05, high=1.2, confidence=0.96, p_value=0.04)
     assert verdict(more, higher_is_better=True) == FASTER
     assert verdict(more, higher_is_better=False) == SLOWER
-    less = PairedRatio(blocks=8, ratio=0.9, low=0.8, high=0.95, confidence=0.96)
+    less = PairedRatio(blocks=8, ratio=0.9, low=0.8, high=0.95, confidence=0.96, p_value=0.04)
     assert verdict(less, higher_is_better=True) == SLOWER
     assert verdict(less, higher_is_better=False) == FASTER
-    touching = PairedRatio(blocks=8, ratio=1.1, low=1.0, high=1.2, confidence=0.96)
+    touching = PairedRatio(blocks=8, ratio=1.1, low=1.0, high=1.2, confidence=0.96, p_value=0.04)
     assert verdict(touching, higher_is_better=True) == NO_DIFFERENCE
 
 

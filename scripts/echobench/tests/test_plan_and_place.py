@@ -4,25 +4,76 @@ from pathlib import Path
 
 import pytest
 
-from echobench.plan import interleave
+from echobench.plan import Workload, block_order, sweep
+from echobench.subjects import BadSubject, parse, start_command
 from echobench.topology import place
 
 
-def test_each_block_has_every_subject_once() -> None:
-    for block in interleave(["a", "b", "c"], 50, seed=1):
-        assert sorted(block) == ["a", "b", "c"]
+def test_each_block_has_every_slice_once_and_a_workload_s_slices_stand_together() -> None:
+    for block in range(50):
+        order = block_order(["a", "b", "c"], ["x", "y"], 1, block)
+        assert sorted(order) == sorted((load, who) for load in "xy" for who in "abc")
+        assert len({load for load, _ in order[:3]}) == 1
 
 
 def test_the_order_is_random_and_the_seed_repeats_it() -> None:
-    order = interleave(["a", "b"], 40, seed=3)
-    assert order == interleave(["a", "b"], 40, seed=3)
-    assert order != interleave(["a", "b"], 40, seed=4)
-    assert 10 <= sum(block == ["a", "b"] for block in order) <= 30
+    def orders(seed: int) -> list[list[tuple[str, str]]]:
+        return [block_order(["a", "b"], ["x"], seed, block) for block in range(40)]
+
+    assert orders(3) == orders(3)
+    assert orders(3) != orders(4)
+    assert 10 <= sum(order[0] == ("x", "a") for order in orders(3)) <= 30
 
 
 def test_subjects_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="different names"):
-        interleave(["a", "a"], 3, seed=1)
+        block_order(["a", "a"], ["x"], 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        ({"connections": 1}, "1 connection"),
+        ({"connections": 500, "message_size": 65536}, "500 connections, 64 KiB"),
+        ({"connections": 5, "pipeline": 16, "rate": 2e4}, "5 connections, pipeline 16, 20 k per s"),
+        ({"hops": 4}, "4 hops, 1 connection"),
+    ],
+)
+def test_a_workload_says_what_it_is(keys: dict[str, float], name: str) -> None:
+    assert Workload(keys).name == name
+
+
+def test_loadgen_is_told_its_own_keys_only() -> None:
+    load = Workload({"connections": 5, "message_size": 100, "hops": 3, "rate": 2.5}, ["--churn=1"])
+    assert load.options() == ["--connections=5", "--size=100", "--rate=2.5", "--churn=1"]
+
+
+def test_a_sweep_is_every_combination() -> None:
+    loads = sweep({"connections": [1, 10], "pipeline": [1, 16]})
+    assert [dict(each.keys) for each in loads] == [
+        {"connections": 1, "pipeline": 1}, {"connections": 1, "pipeline": 16},
+        {"connections": 10, "pipeline": 1}, {"connections": 10, "pipeline": 16},
+    ]
+
+
+BIN = Path("bin")
+
+
+def test_a_subject_is_a_backend_or_options_or_a_command() -> None:
+    assert parse("epoll", BIN).command == ["bin/echo-server", "--backend=epoll"]
+    calm = parse("calm=--backend=epoll --busy-poll=off", BIN)
+    assert start_command(calm, {}, 3, None) == [
+        "bin/echo-server", "--backend=epoll", "--busy-poll=off", "--port=0", "--cpu=3",
+    ]
+    mine = parse("mine=./srv 'a b' {port} --n={hops}", BIN)
+    assert start_command(mine, {"hops": 4}, 3, 99) == ["./srv", "a b", "99", "--n=4"]
+
+
+@pytest.mark.parametrize("text", ["", "x", "=./srv {port}", "../x=./srv {port}", "x=./srv",
+                                  "x=./srv '{port}", "x=", "a/b=--backend=epoll"])
+def test_what_is_no_subject_is_refused(text: str) -> None:
+    with pytest.raises(BadSubject):
+        parse(text, BIN)
 
 
 def cpu(sysfs: Path, number: int, siblings: str, khz: int | None = None) -> None:

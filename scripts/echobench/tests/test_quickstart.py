@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from echobench.tests.stand_ins import StandIns, result
+from echobench.plan import block_order
+from echobench.tests.sample import result
+from echobench.tests.stand_ins import StandIns
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 
@@ -83,14 +85,20 @@ def test_both_backends_are_compared(stand_ins: StandIns) -> None:
     assert "io_uring is faster than epoll here (throughput x 1.100" in done.stdout
     assert "12 slices: 12 valid, 0 questionable, 0 invalid" in done.stdout
     slices, manifest = slices_of(stand_ins), manifest_of(stand_ins)
-    ran = [[each["subject"] for each in slices if each["block"] == block] for block in range(6)]
-    assert ran == manifest["order"]
+    for block in range(6):
+        ran = [(each["workload"], each["subject"]) for each in slices if each["block"] == block]
+        assert ran == block_order(["epoll", "io_uring"], ["77 connections"], 5, block)
+    assert manifest["command"] == [
+        "scripts/quickstart", "--duration=0.01", "--warmup=0.01", "--blocks=6", "--connections=77",
+        "--seed=5",
+    ]
     assert manifest["seed"] == 5
     assert manifest["finished_at"] is not None
     assert manifest["versions"]["loadgen"] == "loadgen 0.0 (stand-in)"
     assert slices[0]["result"]["verdict"]["status"] == "valid"
     assert slices[0]["client_stderr"] == "the stand-in speaks\n"
     assert slices[0]["client_command"][1:3] == ["127.0.0.1:1", "--connections=77"]
+    assert "Measured on" in (out_of(stand_ins) / "report.html").read_text()
     assert len(stand_ins.pids()) == 2 + 2 * 12
 
 
@@ -139,32 +147,37 @@ def test_an_invalid_slice_is_kept_and_shown(stand_ins: StandIns) -> None:
     done = run(stand_ins, "--blocks=6")
     assert done.returncode == 3
     assert "12 slices: 6 valid, 0 questionable, 6 invalid" in done.stdout
-    assert "invalid io_uring corrupt, 6 x: because of corrupt" in done.stdout
+    assert "invalid io_uring corrupt, 6 x under 500 connections: because of corrupt" in done.stdout
     assert "faster" not in done.stdout
     kept = [each for each in slices_of(stand_ins) if each["client_exit"] == 3]
     assert len(kept) == 6
 
 
-def test_a_load_generator_that_fails_ends_the_run(stand_ins: StandIns) -> None:
+def test_a_load_generator_that_fails_is_kept_and_given_up(stand_ins: StandIns) -> None:
     stand_ins.behaviour["clients"]["epoll"] = {"result": None, "exit": 1}
     done = run(stand_ins)
     assert done.returncode == 1
     assert "ended with status 1\nthe stand-in speaks" in done.stderr
-    assert done.stdout == ""
+    assert "io_uring against epoll: does not hold." in done.stdout
+    failures = [each["failure"] for each in slices_of(stand_ins) if each["subject"] == "epoll"]
+    assert len(failures) == 3
+    assert all("ended with status 1" in each for each in failures)
 
 
-def test_a_load_generator_that_prints_no_json_ends_the_run(stand_ins: StandIns) -> None:
+def test_a_load_generator_that_prints_no_json_is_a_failure(stand_ins: StandIns) -> None:
     stand_ins.behaviour["clients"]["epoll"] = {"result": None, "exit": 0}
     done = run(stand_ins)
     assert done.returncode == 1
-    assert "printed no JSON" in done.stderr
+    assert "printed no result: no JSON" in done.stderr
 
 
-def test_a_server_that_ends_badly_ends_the_run(stand_ins: StandIns) -> None:
+def test_where_nothing_gives_a_result_there_is_no_report(stand_ins: StandIns) -> None:
     stand_ins.behaviour["server_exit"] = 99
     done = run(stand_ins)
     assert done.returncode == 1
     assert "ended with status 99" in done.stderr
+    assert "no slice has a result" in done.stderr
+    assert not (out_of(stand_ins) / "report.html").exists()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,0 +1,56 @@
+"""Command lines read strictly: what is wrong is one line that names the option, exit status 2."""
+
+import argparse
+import re
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations, and without the usage before each error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
+        line = " ".join(message.split())
+        self.exit(2, f"{self.prog}: {line} (--help shows what is allowed)\n")
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1."""
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A whole number that fits everywhere."""
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Seconds, up to an hour."""
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,9})?", text) or not 0 < float(text) <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to 3600")
+    return float(text)
+
+
+def percentage(text: str) -> float:
+    """ "5%" is 0.05."""
+    match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%", text)
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage below 100, as in 5%")
+    return float(match[1]) / 100
+
+
+def numbers(text: str) -> list[float]:
+    """ "1,10k,64KiB"."""
+    return [_number(part) for part in text.split(",")]
+
+
+def _number(text: str) -> float:
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(k|M|KiB|MiB)?", text)
+    factor = {None: 1, "k": 1000, "M": 10**6, "KiB": 1 << 10, "MiB": 1 << 20}
+    if match is None or not 0 < (value := float(match[1]) * factor[match[2]]) <= 1e12:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number as in 500, 10k, 64KiB")
+    return int(value) if value == int(value) else value

@@ -1,0 +1,124 @@
+"""Findings as tables and as JSON: for people rounded and with units, for programs bare."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from echobench.comparison import Finding, by_cell, interval_text, typical
+from echobench.loadgen_result import METRICS
+from echobench.measure import Slice
+from echobench.result_set import Manifest
+
+SHOWN = [each for each in METRICS if each.key in ("throughput", "p50", "p99", "server_cpu")]
+DAGGER = "†"
+DAGGER_NOTE = (
+    "† Its own interval leaves out 1, but among so many quantities one does so now and then; "
+    "beside the others (Holm) no difference is shown."
+)
+
+
+def words_of(finding: Finding) -> str:
+    """The word, with the mark where its interval alone would say more."""
+    return finding.words + (f" {DAGGER}" if finding.among_many else "")
+
+
+def for_people(findings: Sequence[Finding]) -> list[list[str]]:
+    """A row for each; the first three columns are words."""
+    rows = [["workload", "quantity", "subject", "value", "baseline", "ratio", "95 % interval",
+             "blocks", "in words"]]
+    for each in findings:
+        rows.append([
+            each.workload,
+            each.metric.name,
+            f"{each.subject} / {each.baseline}",
+            _text(each, each.value),
+            _text(each, each.baseline_value),
+            "-" if each.ratio is None else f"{each.ratio.ratio:.3f}",
+            "-" if each.ratio is None else interval_text(each.ratio),
+            blocks_text(each),
+            words_of(each),
+        ])
+    return rows
+
+
+def for_programs(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """One flat object for each."""
+    return [
+        {
+            "workload": each.workload,
+            "metric": each.metric.key,
+            "unit": each.metric.unit,
+            "primary": each.primary,
+            "subject": each.subject,
+            "baseline": each.baseline,
+            "value": each.value,
+            "baseline_value": each.baseline_value,
+            "ratio": None if each.ratio is None else each.ratio.ratio,
+            "low": None if each.ratio is None else each.ratio.low,
+            "high": None if each.ratio is None else each.ratio.high,
+            "confidence": None if each.ratio is None else each.ratio.confidence,
+            "p_value": None if each.ratio is None else each.ratio.p_value,
+            "blocks": each.blocks,
+            "left_out": each.left_out,
+            "words": each.words,
+        }
+        for each in findings
+    ]
+
+
+def for_spreadsheets(findings: Sequence[Finding]) -> list[list[str]]:
+    """The same as a table of bare numbers."""
+    objects = for_programs(findings)
+    if not objects:
+        return [["workload"]]
+    rows = [list(objects[0])]
+    for each in objects:
+        rows.append(["" if value is None else _bare(value) for value in each.values()])
+    return rows
+
+
+def blocks_text(finding: Finding) -> str:
+    """ "20", or "18 of 20" where some are left out."""
+    if finding.left_out == 0:
+        return str(finding.blocks)
+    return f"{finding.blocks} of {finding.blocks + finding.left_out}"
+
+
+def _text(finding: Finding, value: float | None) -> str:
+    return "-" if value is None else finding.metric.text(value)
+
+
+def _bare(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def overview(
+    manifest: Manifest, slices: Sequence[Slice], findings: Sequence[Finding]
+) -> list[list[str]]:
+    """A row for each workload and subject: what it reached, and how it stands to the baseline. The
+    first two columns are words."""
+    answers = {(each.workload, each.subject): each for each in findings if each.primary}
+    cells = by_cell(slices)
+    rows = [["workload", "subject", *(each.name for each in SHOWN), "ratio", "95 % interval",
+             "in words"]]
+    for workload in manifest.workloads:
+        for subject in manifest.subjects:
+            own = cells.get((workload.name, subject.name), [])
+            values = [typical(metric, own) for metric in SHOWN]
+            rows.append([
+                workload.name,
+                subject.name,
+                *("-" if value is None else metric.text(value)
+                  for metric, value in zip(SHOWN, values)),
+                *_standing(answers.get((workload.name, subject.name))),
+            ])
+    return rows
+
+
+def _standing(finding: Finding | None) -> list[str]:
+    if finding is None:
+        return ["1", "-", "the baseline"]
+    if finding.ratio is None:
+        return ["-", "-", words_of(finding)]
+    return [f"{finding.ratio.ratio:.3f}", interval_text(finding.ratio), words_of(finding)]
