@@ -17,14 +17,19 @@ from echobench.comparison import (
     conclusion,
     judgement,
 )
-from echobench.findings import DAGGER_NOTE, for_people, for_programs, for_spreadsheets
+from echobench.findings import (
+    DAGGER_NOTE,
+    WORDS_FOR_PEOPLE,
+    for_people,
+    for_programs,
+    for_spreadsheets,
+)
 from echobench.loadgen_result import METRICS
 from echobench.measure import RESULT_DOES_NOT_HOLD
 from echobench.paired import SLOWER, TOO_FEW
 from echobench.result_set import BadResults, ResultSet
 
 UNREADABLE = 2
-WORDS = 3  # columns of them
 
 DESCRIPTION = """\
 Compares what was measured. Of one result set, each subject with the baseline; of several, each
@@ -129,7 +134,7 @@ def refuse_unlike(sets: Sequence[ResultSet], allowed: frozenset[str]) -> None:
 def as_text(findings: Sequence[Finding]) -> str:
     """For a terminal: the answers first."""
     answers = [f"{each.workload}: {conclusion(each)}" for each in findings if each.primary]
-    parts = [table.render(for_people(findings), left=WORDS)]
+    parts = [table.render(for_people(findings), left=WORDS_FOR_PEOPLE)]
     if any(each.among_many for each in findings):
         parts.append(DAGGER_NOTE)
     return "\n\n".join([*parts, "\n".join(answers)]).strip() + "\n"
@@ -138,7 +143,7 @@ def as_text(findings: Sequence[Finding]) -> str:
 def as_markdown(findings: Sequence[Finding]) -> str:
     """A table, and the note that it needs."""
     note = f"\n\n{DAGGER_NOTE}" if any(each.among_many for each in findings) else ""
-    return table.markdown(for_people(findings), left=WORDS) + note + "\n"
+    return table.markdown(for_people(findings), left=WORDS_FOR_PEOPLE) + note + "\n"
 
 
 FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {
@@ -147,7 +152,7 @@ FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {
     "csv": lambda findings: table.as_csv(for_spreadsheets(findings)),
     "json": lambda findings: json.dumps(
         {"schema_version": 1, "comparisons": for_programs(findings)}, indent=2) + "\n",
-    "latex": lambda findings: table.latex(for_people(findings), left=WORDS),
+    "latex": lambda findings: table.latex(for_people(findings), left=WORDS_FOR_PEOPLE),
 }
 
 

@@ -53,7 +53,7 @@ CSS = """
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e4e8ec; --faint: #7d858d; --paper: #14181d; --soft: #1e242b; --link: #7ab8f5; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 60rem; background: var(--paper);
+body { margin: 0 auto; padding: 1rem; max-width: 64rem; background: var(--paper);
   color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0 1rem; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-bottom: 1px solid var(--faint); }
@@ -65,17 +65,18 @@ pre { background: var(--soft); padding: .6rem .8rem; overflow-x: auto; font-size
 table { border-collapse: collapse; font-size: .85rem; line-height: 1.35; }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
-th { border-bottom: 1px solid var(--ink); }
+th { border-bottom: 1px solid var(--ink); white-space: normal; vertical-align: bottom; }
 td { border-bottom: 1px solid color-mix(in srgb, var(--faint) 35%, transparent); }
 .word { text-align: left; }
 tr.first td { border-top: 1px solid var(--faint); }
 figure { margin: 1.2rem 0; max-width: 40rem; break-inside: avoid; }
 figure svg { width: 100%; height: auto; display: block; }
 figcaption { font-size: .85rem; color: var(--ink); opacity: .8; }
+@media (max-width: 30rem) { th, td { padding: .2rem .35rem; } ul { padding-left: 1.2rem; } }
 @media print {
   :root { --ink: #000; --faint: #777; --paper: #fff; --soft: #f3f5f7; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; }
-  table { font-size: 7.5pt; } th, td { padding: .12rem .35rem; white-space: normal; }
+  table { font-size: 7.5pt; } th, td { padding: .12rem .35rem; } .word { white-space: normal; }
   tr { break-inside: avoid; } thead { display: table-header-group; }
   figure { max-width: 13cm; } h2 { break-after: avoid; } .wide { overflow: visible; }
 }
@@ -161,4 +162,4 @@ def _h(text: str) -> str:
 
 
 def _md(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", text).replace("<", "&lt;")

@@ -141,24 +141,26 @@ class Figures:
     def _line(
         self, axes: Axes, key: str, group: Sequence[Workload], metric: Metric, name: str
     ) -> list[float]:
-        """Draws one subject's; the values, for the axis."""
+        """Draws one subject's, a little to the side, so that no interval hides another's; the
+        values, for the axis."""
         look, points = self._looks[name], []
+        span = math.log(group[-1].keys[key] / group[0].keys[key])
+        place = self._names.index(name) - (len(self._names) - 1) / 2
+        aside = math.exp(place * min(0.012, 0.05 / len(self._names)) * span)
         for workload in group:
             slices = self._of(workload, name)
             values = _known(metric, slices) or _known(metric, slices, holding=False)
             if values:
-                x = workload.keys[key]
                 holds = all(Verdict.of(each).holds for each in slices)
-                points.append((x, typical_of(values), holds))
+                points.append((workload.keys[key] * aside, typical_of(values), holds))
         points.sort(key=lambda point: point[0])
         axes.plot([x for x, _, _ in points], [each.value for _, each, _ in points],
                   color=look.colour, linestyle=look.dash)
         for x, typical, holds in points:
+            if typical.low is not None and typical.high is not None:
+                axes.plot([x, x], [typical.low, typical.high], color=look.colour, linewidth=1)
             axes.plot([x], [typical.value], color=look.colour, marker=look.marker,
                       markerfacecolor=look.colour if holds else PAPER)
-            if typical.low is not None and typical.high is not None:
-                axes.plot([x, x], [typical.low, typical.high], color=look.colour, linewidth=1,
-                          alpha=0.7)
         return [each.value for _, each, _ in points]
 
     def _percentiles(self, workload: Workload) -> Illustration | None:
@@ -195,19 +197,22 @@ class Figures:
         )
 
     def _over_time(self, workload: Workload) -> Illustration:
-        start = min(parse_time(each.started_at) for each in self._results.slices)
+        times = [parse_time(each.started_at) for each in self._results.slices]
+        start = min(times)
+        unit, unit_s = ("minutes", 60) if (max(times) - start).total_seconds() > 150 else ("s", 1)
 
         def fill(figure: Figure) -> None:
             axes = figure.subplots()
             for name in self._names:
                 for each in self._of(workload, name):
-                    minutes = (parse_time(each.started_at) - start).total_seconds() / 60
+                    began_s = (parse_time(each.started_at) - start).total_seconds()
                     for t_s, per_s in _intervals(each):
-                        _mark(axes, minutes + t_s / 60, per_s, self._looks[name],
+                        _mark(axes, (began_s + t_s) / unit_s, per_s, self._looks[name],
                               Verdict.of(each).holds, size=3.2)
             axes.set_ylim(bottom=0)
             axes.set_title(workload.name, loc="left")
-            axes.set_xlabel("minutes since the experiment began")
+            axes.set_xlim(left=0)
+            axes.set_xlabel(f"{unit} since the experiment began")
             axes.set_ylabel("throughput")
             in_units(axes.yaxis, _rate_tick)
             legend(figure, self._looks, self._names)
@@ -322,7 +327,7 @@ def _hdr_steps(curve: Sequence[tuple[float, int]]) -> tuple[list[float], list[fl
 
 
 def _percent(quantile: float) -> str:
-    return f"{quantile:.3%}".rstrip("0").rstrip(".%") + " %" if quantile else "0 %"
+    return f"{100 * quantile:.6g} %"
 
 
 def _rate_tick(value: float) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from echobench import result_set, table
 from echobench.command_line import Parser
-from echobench.findings import overview
 from echobench.comparison import compare_all
+from echobench.findings import WORDS_IN_OVERVIEW, overview
 from echobench.loadgen_result import Result
 from echobench.marked_block import splice
 from echobench.result_set import BadResults, ResultSet
@@ -45,7 +45,7 @@ def preset_block(record: ResultSet) -> str:
         f"`scripts/experiment --preset={record.name}` on {manifest.started_at[:10]}, "
         f"{_machine(_first_result(record))}; beside {manifest.baseline}, with 95 % intervals. "
         f"[The whole report](results/{record.name}/report.md).\n\n"
-        f"{table.markdown(rows, left=2)}"
+        f"{table.markdown(rows, WORDS_IN_OVERVIEW)}"
     )
 
 

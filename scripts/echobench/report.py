@@ -12,7 +12,15 @@ from echobench import document, method, result_set, table
 from echobench.command_line import Parser
 from echobench.comparison import Finding, compare_all, conclusion, judgement
 from echobench.document import Heading, Listing, Paragraph, Part, Points, Table
-from echobench.findings import DAGGER_NOTE, for_people, for_spreadsheets, overview
+from echobench.findings import (
+    DAGGER_NOTE,
+    WORDS_FOR_PEOPLE,
+    WORDS_IN_OVERVIEW,
+    for_people,
+    for_spreadsheets,
+    in_short,
+    overview,
+)
 from echobench.illustration import Illustration
 from echobench.result_set import BadResults, ResultSet
 
@@ -45,9 +53,9 @@ def _files(results: ResultSet) -> dict[str, bytes]:
     files = {
         "report.html": document.to_html(title, parts),
         "report.md": document.to_markdown(title, parts),
-        "tables/overview.tex": table.latex(rows, left=2),
+        "tables/overview.tex": table.latex(rows, WORDS_IN_OVERVIEW),
         "tables/overview.csv": table.as_csv(rows),
-        "tables/comparison.tex": table.latex(for_people(findings), left=3),
+        "tables/comparison.tex": table.latex(for_people(findings), WORDS_FOR_PEOPLE),
         "tables/comparison.csv": table.as_csv(for_spreadsheets(findings)),
     }
     drawn = {
@@ -76,11 +84,13 @@ def _parts(
     manifest = results.manifest
     drawn: list[Part] = [*figures] or [Paragraph(NO_FIGURES)]
     details: Sequence[Part] = [
-        Heading("Every comparison"), Table(for_people(findings), left=3), Paragraph(DAGGER_NOTE),
+        Heading("Every comparison"),
+        Table(for_people(findings), WORDS_FOR_PEOPLE),
+        Paragraph(DAGGER_NOTE),
     ]
     return [
         *_answers(results, findings),
-        Table(rows, left=2),
+        Table(rows, WORDS_IN_OVERVIEW),
         Heading("Figures"),
         *drawn,
         *(details if findings else []),
@@ -101,12 +111,11 @@ def _parts(
 def _answers(results: ResultSet, findings: Sequence[Finding]) -> list[Part]:
     """What comes first: the answers, and what stands against them."""
     manifest = results.manifest
-    several = len(manifest.workloads) > 1
-    answers = [
-        (f"{each.workload}: " if several else "") + conclusion(each)
-        for each in findings
-        if each.primary
-    ]
+    primary = [each for each in findings if each.primary]
+    answers = [conclusion(each) for each in primary]
+    if len(manifest.workloads) > 1:
+        answers = [in_short(subject.name, primary) for subject in manifest.subjects
+                   if subject.name != manifest.baseline]
     said, _ = judgement(results.slices)
     doubts = said[1:] + [
         f"{subject} was not measured: {_first_line(reason)}"

@@ -259,6 +259,8 @@ def _workload(reader: Reader) -> Workload:
             raise BadValue(f"{keys.at(key[:32])!r} is no key of a workload")
         value = keys.value[key]
         numbers[key] = keys.whole(key) if isinstance(value, int) else keys.number(key)
+        if not 1e-6 <= numbers[key] <= 1e12:
+            raise BadValue(f"{keys.at(key)} is {numbers[key]:g}, and no size of a workload")
     return Workload(numbers, reader.texts("client_options"), _name(reader, "name"))
 
 

@@ -1,9 +1,12 @@
 """Result sets for tests: made of real results, with the figures that a test asks for."""
 
+import base64
 import copy
 import json
 import math
 import random
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
@@ -126,3 +129,31 @@ def simulated(
                     rate=workload.keys.get("rate"),
                 ))
     return manifest_of(list(factors), workloads, blocks), slices
+
+
+def encoded(counts: Sequence[int]) -> str:
+    """A histogram as loadgen writes it."""
+    payload = bytearray()
+    zeros = 0
+    for count in [*counts, None]:
+        if count == 0:
+            zeros += 1
+            continue
+        if zeros:
+            payload += _leb128(2 * zeros - 1 if zeros > 1 else 0)
+            zeros = 0
+        if count is not None:
+            payload += _leb128(2 * count)
+    head = struct.pack(">IIIIQQd", 0x1C849313, len(payload), 0, 3, 1, 3_600_000_000_000, 1.0)
+    packed = zlib.compress(head + payload)
+    return base64.b64encode(struct.pack(">II", 0x1C849314, len(packed)) + packed).decode()
+
+
+def _leb128(value: int) -> bytes:
+    out = bytearray()
+    for _ in range(8):
+        out.append(value & 0x7F | (0x80 if value > 0x7F else 0))
+        value >>= 7
+        if value == 0:
+            return bytes(out)
+    return bytes(out) + bytes([value])

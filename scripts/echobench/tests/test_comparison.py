@@ -90,7 +90,7 @@ def test_one_slice_in_ten_that_does_not_hold_leaves_its_block_out_openly() -> No
     candidate.append(slice_of("other", 9, 500e3, status="invalid", code="corrupt"))
     finding = found(slices_of("one", STEADY + [100e3, 100e3]), candidate)["throughput"]
     assert (finding.words, finding.blocks, finding.left_out) == (FASTER, 9, 1)
-    assert for_people([finding])[1][7] == "9 of 10"
+    assert for_people([finding])[1][-1] == "9 of 10"
 
 
 @pytest.mark.parametrize("bad", ["invalid", "exit", "failed"])
@@ -182,7 +182,7 @@ def test_a_word_is_taken_back_where_the_others_do_not_bear_it_out() -> None:
     p99 = found(slices_of("one", STEADY), candidate)["p99"]
     assert p99.ratio is not None and p99.ratio.low > 1
     assert (p99.words, p99.among_many) == (NO_DIFFERENCE, True)
-    assert for_people([p99])[1][-1] == "no difference shown †"
+    assert for_people([p99])[1][3] == "no difference shown †"
 
 
 def test_every_subject_is_compared_under_every_workload() -> None:
@@ -196,7 +196,7 @@ def test_every_subject_is_compared_under_every_workload() -> None:
     }
     rows = overview(manifest, slices, compare_all(manifest, slices))
     assert [row[:2] for row in rows[1:4]] == [["1 connection", each] for each in "abc"]
-    assert rows[1][-3:] == ["1", "-", "the baseline"]
+    assert rows[1][2:5] == ["the baseline", "1", "-"]
 
 
 def test_the_widest_interval_decides_when_it_is_enough() -> None:
