@@ -21,6 +21,13 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
+def block_count(text: str) -> int:
+    """A whole number from 1 to 1000."""
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text) or int(text) > 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
+    return int(text)
+
+
 def seed(text: str) -> int:
     """A whole number that fits everywhere."""
     if not re.fullmatch(r"[0-9]{1,18}", text):

@@ -68,7 +68,7 @@ th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
 th { border-bottom: 1px solid var(--ink); white-space: normal; vertical-align: bottom; }
 td { border-bottom: 1px solid color-mix(in srgb, var(--faint) 35%, transparent); }
 .word { text-align: left; }
-tr.first td { border-top: 1px solid var(--faint); }
+th.group { padding-top: .9rem; border-bottom-color: var(--faint); }
 figure { margin: 1.2rem 0; max-width: 40rem; break-inside: avoid; }
 figure svg { width: 100%; height: auto; display: block; }
 figcaption { font-size: .85rem; color: var(--ink); opacity: .8; }
@@ -78,7 +78,8 @@ figcaption { font-size: .85rem; color: var(--ink); opacity: .8; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   table { font-size: 7.5pt; } th, td { padding: .12rem .35rem; } .word { white-space: normal; }
   tr { break-inside: avoid; } thead { display: table-header-group; }
-  figure { max-width: 13cm; } h2 { break-after: avoid; } .wide { overflow: visible; }
+  tr:has(.group) { break-after: avoid; }
+  figure { max-width: 13cm; } figure svg { max-height: 21cm; } h2 { break-after: avoid; } .wide { overflow: visible; }
 }
 """
 
@@ -128,21 +129,27 @@ def _html_of(part: Part) -> str:
 
 
 def _html_table(part: Table) -> str:
-    """A name that repeats from row to row in the first column stands there once."""
-    def cell(tag: str, column: int, text: str) -> str:
-        kind = ' class="word"' if column < part.left else ""
-        return f"<{tag}{kind}>{_h(text)}</{tag}>"
-
+    """What repeats from row to row in the first column stands above its rows, which are narrower
+    so: a phone shows the next columns at once."""
+    grouped = part.left > 2
     heading, *rows = part.rows
-    lines = ["".join(cell("th", column, text) for column, text in enumerate(heading))]
-    lines = [f"<thead><tr>{lines[0]}</tr></thead><tbody>"]
+    shown = slice(1 if grouped else 0, None)
+    left = part.left - (1 if grouped else 0)
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return "".join(
+            f'<{tag} class="word">{_h(cell)}</{tag}>' if column < left
+            else f"<{tag}>{_h(cell)}</{tag}>"
+            for column, cell in enumerate(cells)
+        )
+
+    lines = [f"<thead><tr>{line('th', heading[shown])}</tr></thead><tbody>"]
     before = None
     for row in rows:
-        fresh = row[0] != before
-        shown = [row[0] if fresh else "", *row[1:]]
-        kind = ' class="first"' if fresh else ""
-        cells = "".join(cell("td", column, text) for column, text in enumerate(shown))
-        lines.append(f"<tr{kind}>{cells}</tr>")
+        if grouped and row[0] != before:
+            span = len(heading) - 1
+            lines.append(f'<tr><th class="word group" colspan="{span}">{_h(row[0])}</th></tr>')
+        lines.append(f"<tr>{line('td', row[shown])}</tr>")
         before = row[0]
     return '<div class="wide"><table>' + "\n".join(lines) + "</tbody></table></div>"
 

@@ -1,7 +1,8 @@
 """How figures are drawn and saved: one style, and the same bytes whenever and wherever.
 
 Whatever would differ from run to run is set: the salt of SVG's ids, dates, names of programs.
-Text is drawn as outlines, so that a figure looks the same without its font.
+Text is drawn as outlines, so that a figure looks the same without its font. The layout is "tight"
+and not "constrained", whose solver goes by addresses in memory: its last digits vary.
 """
 
 import io
@@ -54,7 +55,7 @@ def draw(
 ) -> Illustration:
     """A figure of the usual width; `name` keeps its ids apart from those of others on one page."""
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, height_in), layout="tight")
         fill(figure)
         return Illustration(
             name,
@@ -78,14 +79,21 @@ def legend(figure: Figure, looks: dict[str, Look], names: Sequence[str]) -> None
                linestyle=looks[name].dash, label=name)
         for name in names
     ]
-    longest = max(map(len, names))
-    columns = max(1, min(len(names), 4 if longest <= 12 else 2 if longest <= 28 else 1))
-    rows = -(-len(names) // columns)
-    share = (0.12 + 0.18 * rows) / figure.get_figheight()
+    share = legend_height_in(names) / figure.get_figheight()
     engine = figure.get_layout_engine()
     assert engine is not None
-    engine.set(rect=(0, share, 1, 1 - share))
-    figure.legend(handles=handles, loc="lower center", ncols=columns)
+    engine.set(rect=(0, share, 1, 1))
+    figure.legend(handles=handles, loc="lower center", ncols=_columns(names))
+
+
+def legend_height_in(names: Sequence[str]) -> float:
+    """What a figure has to be higher for it."""
+    return 0.12 + 0.18 * -(-len(names) // _columns(names))
+
+
+def _columns(names: Sequence[str]) -> int:
+    longest = max(map(len, names))
+    return max(1, min(len(names), 4 if longest <= 12 else 2 if longest <= 28 else 1))
 
 
 def in_units(axis: Any, text: Callable[[float], str]) -> None:

@@ -54,6 +54,7 @@ class Experiment:
         self.out = out
         self.slices: list[Slice] = []
         self._resumed = False
+        self._widest: float | None = None
         self.manifest = _without_unavailable(manifest)
         self.manifest = replace(self.manifest, versions=self._versions())
 
@@ -65,7 +66,7 @@ class Experiment:
         found = result_set.read(folder)
         experiment = Experiment.__new__(Experiment)
         experiment.bin, experiment.out = bin_directory, folder
-        experiment.slices, experiment._resumed = found.slices, True
+        experiment.slices, experiment._resumed, experiment._widest = found.slices, True, None
         experiment.manifest = manifest
         now = experiment._versions()
         for what, then in found.manifest.versions.items():
@@ -121,8 +122,8 @@ class Experiment:
         manifest = self.manifest
         if blocks < manifest.blocks or manifest.until is None:
             return False
-        widest = widest_precision(self.slices, manifest)
-        return widest is not None and widest <= manifest.until
+        self._widest = widest_precision(self.slices, manifest)
+        return self._widest is not None and self._widest <= manifest.until
 
     def _missing_of(self, block: int) -> Iterator[tuple[str, str]]:
         done = {(each.workload, each.subject) for each in self.slices if each.block == block}
@@ -135,7 +136,7 @@ class Experiment:
     def _measure(self, block: int, workload: str, subject: str, progress: Progress) -> Slice:
         manifest = self.manifest
         load = next(each for each in manifest.workloads if each.name == workload)
-        what = f"block {block + 1}{self._of_blocks(block)}  {workload}  {subject}"
+        what = f"block {block + 1}{self._of_blocks()}  {workload}  {subject}"
         began, left_s = time.monotonic(), self.total_s()
 
         def tick() -> None:
@@ -156,13 +157,12 @@ class Experiment:
             progress.say(f"{workload}, {subject}: {measured.failure}")
         return measured
 
-    def _of_blocks(self, block: int) -> str:
+    def _of_blocks(self) -> str:
         """How far it is; with --until, how narrow the widest interval is by now."""
         manifest = self.manifest
         if manifest.until is None:
             return f" of {manifest.max_blocks}"
-        widest = widest_precision(self.slices, manifest) if block >= manifest.blocks else None
-        now = "" if widest is None else f", ±{widest:.1%} by now"
+        now = "" if self._widest is None else f", ±{self._widest:.1%} by now"
         return f" of at most {manifest.max_blocks}{now}"
 
     def _left(self, blocks: int) -> int:

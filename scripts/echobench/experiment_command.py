@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from echobench import report, result_set, subjects
-from echobench.command_line import Parser, at_least_one, numbers, percentage, seconds, seed
+from echobench.command_line import Parser, block_count, numbers, percentage, seconds, seed
 from echobench.comparison import compare_all, conclusion, judgement
 from echobench.experiment import FEWEST_BLOCKS_UNTIL, Experiment
 from echobench.measure import RESULT_DOES_NOT_HOLD, CannotMeasure, utc_now
@@ -78,12 +78,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--client-option", action="append", default=[], metavar="OPTION",
                       help="one more option of loadgen's, for all")
     how = made.add_argument_group("how")
-    how.add_argument("--blocks", type=at_least_one, help=f"({DEFAULT_BLOCKS}); at least 6 give an "
+    how.add_argument("--blocks", type=block_count, help=f"({DEFAULT_BLOCKS}); at least 6 give an "
                      "interval")
     how.add_argument("--until", type=percentage, metavar="2%",
                      help="go on until each interval of the quantity that counts is that narrow to "
                      "both sides")
-    how.add_argument("--max-blocks", type=at_least_one,
+    how.add_argument("--max-blocks", type=block_count,
                      help=f"with --until ({MOST_BLOCKS_UNTIL})")
     how.add_argument("--duration", type=seconds, metavar="S", help="of a slice, measured (1.2)")
     how.add_argument("--warmup", type=seconds, metavar="S", help="before it (0.3)")

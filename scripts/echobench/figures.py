@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from echobench import hdr
 from echobench.comparison import by_cell
-from echobench.drawing import draw, few_log_ticks, in_units, legend
+from echobench.drawing import draw, few_log_ticks, in_units, legend, legend_height_in
 from echobench.illustration import PAPER, Illustration
 from echobench.loadgen_result import METRICS, P99, THROUGHPUT, Metric, Verdict
 from echobench.measure import Slice
@@ -132,7 +132,8 @@ class Figures:
         what = " and ".join(each.name for each in metrics)
         beside = f" ({fixed})" if fixed else ""
         return self._made(
-            f"over-{_slug(key + ' ' + fixed if fixed else key)}", fill, 2.0 * len(metrics) + 0.9,
+            f"over-{_slug(key + ' ' + fixed if fixed else key)}", fill,
+            1.95 * len(metrics) + 0.5 + legend_height_in(self._names),
             f"{what[0].upper()}{what[1:]} over {label}{beside}: medians with 95 % intervals. "
             "Hollow marks: slices among them do not hold"
             + (", as where the asked rate was not reached." if key == "rate" else "."),
@@ -190,7 +191,7 @@ class Figures:
             legend(figure, self._looks, list(curves))
 
         return self._made(
-            f"percentiles-{_slug(workload.name)}", fill, 3.2,
+            f"percentiles-{_slug(workload.name)}", fill, 2.9 + legend_height_in(list(curves)),
             f"Latency by percentile under {workload.name}: all samples of all slices that hold, "
             "added up. Each step to the right is ten times rarer; a curve ends where fewer than "
             "ten samples are left.",
@@ -199,7 +200,7 @@ class Figures:
     def _over_time(self, workload: Workload) -> Illustration:
         times = [parse_time(each.started_at) for each in self._results.slices]
         start = min(times)
-        unit, unit_s = ("minutes", 60) if (max(times) - start).total_seconds() > 150 else ("s", 1)
+        unit, unit_s = _unit_of_time((max(times) - start).total_seconds())
 
         def fill(figure: Figure) -> None:
             axes = figure.subplots()
@@ -218,7 +219,7 @@ class Figures:
             legend(figure, self._looks, self._names)
 
         return self._made(
-            f"time-{_slug(workload.name)}", fill, 2.9,
+            f"time-{_slug(workload.name)}", fill, 2.5 + legend_height_in(self._names),
             f"Throughput over the time of the experiment under {workload.name}: a mark for each "
             "interval of each slice. What all subjects do together, the machine did.",
         )
@@ -287,6 +288,10 @@ def _mark(
     axes.plot([x], [y], color=look.colour, marker=look.marker, markersize=size, alpha=0.75,
               linestyle="none", markerfacecolor=look.colour if holds else "none",
               markeredgewidth=0.6)
+
+
+def _unit_of_time(span_s: float) -> tuple[str, float]:
+    return ("minutes", 60.0) if span_s > 150 else ("seconds", 1.0)
 
 
 def _histogram(measured: Slice) -> hdr.Histogram:

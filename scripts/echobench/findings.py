@@ -26,19 +26,19 @@ def words_of(finding: Finding) -> str:
 
 
 def in_short(subject: str, findings: Sequence[Finding]) -> str:
-    """One sentence on one subject under all workloads: "poll: faster than blocking under 10
-    connections (x 1.90), 100 connections (x 1.94); no difference shown under 1 connection."."""
+    """One subject under all workloads: "poll: faster than blocking under 10 connections (x 1.90);
+    100 connections (x 1.94). No difference shown under 1 connection (x 1.01)."."""
     own = [each for each in findings if each.subject == subject]
     parts = []
     for words in dict.fromkeys(each.words for each in own):
         alike = [each for each in own if each.words == words]
         claim = f"{words} than {alike[0].baseline}" if words in (FASTER, SLOWER) else words
-        where = ", ".join(
+        where = "; ".join(
             each.workload + ("" if each.ratio is None else f" (x {each.ratio.ratio:.2f})")
             for each in alike
         )
-        parts.append(f"{claim} under {where}")
-    return f"{subject}: {'; '.join(parts)}."
+        parts.append(f"{claim} under {where}.")
+    return f"{subject}: {' '.join(part[0].upper() + part[1:] for part in parts)}"
 
 
 def for_people(findings: Sequence[Finding]) -> list[list[str]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from echobench.command_line import Parser, at_least_one, seconds, seed
+from echobench.command_line import Parser, at_least_one, block_count, seconds, seed
 from echobench.experiment import Experiment
 from echobench.experiment_command import Order, conduct, from_here, repeating_command
 from echobench.measure import utc_now
@@ -32,7 +32,7 @@ def parse_order(arguments: Sequence[str]) -> Order:
     parser.add_argument("--out", type=Path,
                         default=from_here(ROOT / f"results/local/quickstart-{stamp}"))
     parser.add_argument("--connections", type=at_least_one, default=500)
-    parser.add_argument("--blocks", type=at_least_one, default=8)
+    parser.add_argument("--blocks", type=block_count, default=8)
     parser.add_argument("--duration", type=seconds, default=1.2)
     parser.add_argument("--warmup", type=seconds, default=0.4)
     parser.add_argument("--seed", type=seed, default=random.SystemRandom().randrange(2**31))

@@ -18,6 +18,7 @@ from echobench.typed import BadValue, Reader
 
 SCHEMA_VERSION = 2
 RESULT_SCHEMA_VERSION = 1
+MOST_BLOCKS = 10_000
 MANIFEST = "manifest.json"
 SLICES = "slices.jsonl"
 STATUSES = ("valid", "questionable", "invalid")
@@ -80,14 +81,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def _text_of(path: Path) -> str:
+    """Of a plain file: from a device or a pipe it might never end."""
+    if not path.is_file():
+        raise BadResults(f"{str(path)!r}: no such file")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise BadResults(f"{path}: no UTF-8 at byte {error.start}") from error
     except OSError as error:
         raise BadResults(f"{path}: {error.strerror}") from error
-    except ValueError as error:  # a path with a NUL in it
-        raise BadResults(f"{str(path)!r}: {error}") from error
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -160,6 +162,8 @@ def slice_of(value: Any, manifest: Manifest) -> Slice:
         raise BadValue("a slice has either a result or a failure")
     if result is not None:
         _check_result(result)
+    if reader.whole("block") >= MOST_BLOCKS:
+        raise BadValue(f"block {reader.whole('block')} is beyond every experiment")
     workload, subject = _name(reader, "workload"), _name(reader, "subject")
     if workload not in [each.name for each in manifest.workloads]:
         raise BadValue(f"the workload {workload} is not in the manifest")

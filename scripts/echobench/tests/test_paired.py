@@ -12,6 +12,8 @@ from echobench.paired import (
     SLOWER,
     TOO_FEW,
     PairedRatio,
+    _patterns_up_to,
+    _signed_rank_cut,
     paired_ratio,
     verdict,
 )
@@ -108,6 +110,54 @@ def test_exchanging_the_subjects_turns_the_ratio_over() -> None:
     assert there is not None and back is not None
     assert there.ratio == pytest.approx(1 / back.ratio)
     assert there.low == pytest.approx(1 / back.high)
+
+
+@pytest.mark.parametrize("blocks", [99, 100, 101, 150])
+def test_many_blocks_go_on_as_few_end(blocks: int) -> None:
+    """From where the normal distribution counts, ranks and p-values are those of exact counting."""
+    exact = _patterns_up_to(blocks)
+    cut = _signed_rank_cut(blocks, 0.95)
+    assert cut is not None
+    right = max(rank for rank, below in enumerate(exact) if 1 - 2 * below / 2**blocks >= 0.95)
+    assert abs(cut[0] - right) <= 2
+    generator = random.Random(blocks)
+    ratio = paired_ratio([1.0] * blocks, [math.exp(generator.gauss(0.2, 1)) for _ in range(blocks)])
+    assert ratio is not None
+    assert (ratio.p_value <= 0.05) == (not ratio.low <= 1 <= ratio.high)
+
+
+def test_p_value_and_interval_never_disagree() -> None:
+    generator = random.Random(11)
+    for _ in range(500):
+        blocks = generator.randint(6, 25)
+        logs = [round(generator.gauss(0.3, 1), 1) for _ in range(blocks)]  # with ties and zeros
+        ratio = paired_ratio([1.0] * blocks, [math.exp(each) for each in logs])
+        assert ratio is not None
+        assert (ratio.p_value <= 0.05) == (not ratio.low <= 1 <= ratio.high), logs
+
+
+def test_the_p_value_is_the_tabled_one() -> None:
+    ratio = paired_ratio([1.0] * 8, [math.exp(each) for each in (1, 2, 3, 4, 5, 6, 7, 8)])
+    assert ratio is not None and ratio.p_value == pytest.approx(2 / 256)
+    ratio = paired_ratio([1.0] * 8, [math.exp(each) for each in (-1, 2, 3, 4, 5, 6, 7, 8)])
+    assert ratio is not None and ratio.p_value == pytest.approx(4 / 256)
+
+
+@pytest.mark.parametrize("noise", [gaussian, heavy_tailed])
+def test_going_on_until_it_is_narrow_does_not_find_more(noise: Noise) -> None:
+    """--until=2%, from 10 blocks on, at most 40."""
+    generator = random.Random(9)
+    alarms = 0
+    for _ in range(300):
+        one = [noise(generator) for _ in range(10)]
+        other = [noise(generator) for _ in range(10)]
+        while (ratio := paired_ratio(one, other)) is not None:
+            if ratio.precision <= 0.02 or len(one) == 40:
+                break
+            one.append(noise(generator))
+            other.append(noise(generator))
+        alarms += verdict(ratio, higher_is_better=True) != NO_DIFFERENCE
+    assert alarms <= 24  # 8 %, where 5 % are to be expected: chance alone gives that in 1 of 100
 
 
 def test_five_blocks_are_too_few() -> None:

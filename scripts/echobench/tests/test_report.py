@@ -79,7 +79,7 @@ def test_figures_in_the_page_follow_its_colours(pages: dict[str, bytes]) -> None
 
 def test_what_the_page_tells(pages: dict[str, bytes]) -> None:
     page = pages["report.html"].decode()
-    for text in ("epoll: faster than a under 1 connection", "scripts/experiment --seed=1",
+    for text in ("epoll: Faster than a under 1 connection", "scripts/experiment --seed=1",
                  "Server on CPU 0, load generator on CPU 1.", "the loop is open".capitalize(),
                  "96 slices: 96 valid", "AMD EPYC"):
         assert text in page, text
