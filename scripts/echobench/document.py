@@ -72,14 +72,16 @@ th.group { padding-top: .9rem; border-bottom-color: var(--faint); }
 figure { margin: 1.2rem 0; max-width: 40rem; break-inside: avoid; }
 figure svg { width: 100%; height: auto; display: block; }
 figcaption { font-size: .85rem; color: var(--ink); opacity: .8; }
-@media (max-width: 30rem) { th, td { padding: .2rem .35rem; } ul { padding-left: 1.2rem; } }
+@media (max-width: 30rem) { th, td { padding: .2rem .35rem; }
+  ul { padding-left: 1.2rem; } }
 @media print {
   :root { --ink: #000; --faint: #777; --paper: #fff; --soft: #f3f5f7; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   table { font-size: 7.5pt; } th, td { padding: .12rem .35rem; } .word { white-space: normal; }
   tr { break-inside: avoid; } thead { display: table-header-group; }
   tr:has(.group) { break-after: avoid; }
-  figure { max-width: 13cm; } figure svg { max-height: 21cm; } h2 { break-after: avoid; } .wide { overflow: visible; }
+  figure { max-width: 13cm; }
+  figure svg { max-height: 21cm; } h2 { break-after: avoid; } .wide { overflow: visible; }
 }
 """
 

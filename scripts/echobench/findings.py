@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from echobench.comparison import Finding, by_cell, interval_text, typical
+from echobench.comparison import Finding, by_cell, interval_text, primary_metric, typical
 from echobench.loadgen_result import METRICS
 from echobench.measure import Slice
 from echobench.paired import FASTER, SLOWER
+from echobench.plan import Workload
 from echobench.result_set import Manifest
 
 SHOWN = [each for each in METRICS if each.key in ("throughput", "p50", "p99", "server_cpu")]
@@ -134,6 +135,32 @@ def overview(
                   for metric, value in zip(SHOWN, values)),
             ])
     return rows
+
+
+def at_a_glance(
+    manifest: Manifest, slices: Sequence[Slice], findings: Sequence[Finding]
+) -> list[list[str]]:
+    """A row for each subject, a column for each workload: what the baseline reached, and the
+    others' ratios to it with their intervals. The first column is words."""
+    answers = {(each.workload, each.subject): each for each in findings if each.primary}
+    cells = by_cell(slices)
+
+    def cell(workload: Workload, subject: str) -> str:
+        finding = answers.get((workload.name, subject))
+        if finding is None:
+            metric = primary_metric(workload)
+            value = typical(metric, cells.get((workload.name, subject), []))
+            return "-" if value is None else metric.text(value)
+        if finding.ratio is None:
+            return finding.words
+        ratio = finding.ratio
+        return f"x {ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+
+    return [
+        ["", *(each.name for each in manifest.workloads)],
+        *([subject.name, *(cell(each, subject.name) for each in manifest.workloads)]
+          for subject in manifest.subjects),
+    ]
 
 
 def _standing(finding: Finding | None) -> list[str]:

@@ -7,4 +7,5 @@ def splice(document: str, begin: str, end: str, text: str) -> str:
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
         raise ValueError(f"the document lacks the lines {begin!r} and {end!r}")
-    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+    block = f"{text}\n\n" if text else ""
+    return f"{before}{begin}\n\n{block}{end}{after}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from echobench import result_set, table
 from echobench.command_line import Parser
 from echobench.comparison import compare_all
-from echobench.findings import WORDS_IN_OVERVIEW, overview
+from echobench.findings import at_a_glance
 from echobench.loadgen_result import Result
 from echobench.marked_block import splice
 from echobench.result_set import BadResults, ResultSet
@@ -39,13 +39,14 @@ def preset_block(record: ResultSet) -> str:
     """A recorded preset: its table, and where everything else is."""
     manifest = record.manifest
     findings = compare_all(manifest, record.slices)
-    rows = overview(manifest, record.slices, findings)
+    rows = at_a_glance(manifest, record.slices, findings)
     return (
         f"### {manifest.title}\n\n"
         f"`scripts/experiment --preset={record.name}` on {manifest.started_at[:10]}, "
-        f"{_machine(_first_result(record))}; beside {manifest.baseline}, with 95 % intervals. "
+        f"{_machine(_first_result(record))}. Throughput of {manifest.baseline}, and of the others "
+        "beside it, with 95 % intervals: where one holds 1, no difference was shown. "
         f"[The whole report](results/{record.name}/report.md).\n\n"
-        f"{table.markdown(rows, WORDS_IN_OVERVIEW)}"
+        f"{table.markdown(rows)}"
     )
 
 
