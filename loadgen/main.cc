@@ -18,6 +18,7 @@
 #include "loadgen/result_json.h"
 #include "loadgen/run.h"
 #include "loadgen/self_test.h"
+#include "loadgen/slo_run.h"
 #include "loadgen/summary.h"
 #include "loadgen/verdict.h"
 
@@ -67,7 +68,13 @@ void check_outputs(const Options& options) {
 
 Result run_until_signalled(const Options& options) {
   net::Signals signals({SIGINT, SIGTERM, SIGHUP});
-  return run(options, signals);
+  if (!options.slo) return run(options, signals);
+  return find_highest_rate(options, signals, [&options](const std::string& text) {
+    if (options.quiet) return;
+    std::FILE* to = options.json == "-" ? stderr : stdout;
+    std::fputs(text.c_str(), to);
+    std::fflush(to);
+  });
 }
 
 int measure(const Options& options) {
@@ -78,6 +85,7 @@ int measure(const Options& options) {
   const Verdict verdict = judge(result);
   if (!publish(options, result, verdict, std::move(context))) return cli::kFailed;
   if (result.signal != 0) return 128 + result.signal;
+  if (result.slo && !result.slo->held) return cli::kDoesNotHold;
   const auto worst = options.strict ? Verdict::Status::kValid : Verdict::Status::kQuestionable;
   return verdict.status > worst ? cli::kDoesNotHold : cli::kOk;
 }

@@ -23,6 +23,7 @@ constexpr const char* kFooter =
     "  loadgen -c 500 -d 30s                500 connections to 127.0.0.1:8888\n"
     "  loadgen -c 50 -p 16 [::1]:7          16 messages outstanding on each\n"
     "  loadgen -c 50 -p 16 --rate=10k       10,000 messages a second, on time\n"
+    "  loadgen -c 50 --slo='p99<2ms'        the highest rate that holds it\n"
     "  loadgen --self-test                  does it notice what it must, on this machine?\n"
     "  loadgen -c 1 -n 1000 --json=- -q     the result as JSON on stdout\n"
     "\n"
@@ -39,13 +40,20 @@ auto duration(net::Nanos& to, net::Nanos least) {
   return [&to, least](std::string_view text) { to = cli::parse_duration(text, least, kLongest); };
 }
 
-void load(cli::CommandLine& line, Options& options, bool& has_duration, bool& has_arrivals) {
+/// Which of the options with a default were given.
+struct Given {
+  bool duration = false;
+  bool warmup = false;
+  bool arrivals = false;
+};
+
+void load(cli::CommandLine& line, Options& options, Given& given) {
   line.group("Load");
   line.option("-c,--connections", "N", "connections, over all threads (1)",
               count(options.connections, 1'000'000));
   line.option("-d,--duration", "TIME", "how long to measure (10s)", [&](auto text) {
     options.duration = cli::parse_duration(text, net::kMillisecond, kLongest);
-    has_duration = true;
+    given.duration = true;
   });
   line.option("-n,--messages", "N", "measure this many messages instead", [&](auto text) {
     options.messages =
@@ -67,14 +75,16 @@ void load(cli::CommandLine& line, Options& options, bool& has_duration, bool& ha
   line.option("--arrivals", "uniform|poisson", "how they are spaced (uniform)", [&](auto text) {
     if (text != "uniform" && text != "poisson") throw cli::BadValue("uniform or poisson");
     options.arrivals = text == "uniform" ? Arrivals::kUniform : Arrivals::kPoisson;
-    has_arrivals = true;
+    given.arrivals = true;
   });
   line.option("--churn", "N", "replace a connection after this many messages", [&](auto text) {
     options.churn =
         static_cast<std::uint64_t>(cli::parse_count(text, 1, std::int64_t{1'000'000'000'000}));
   });
-  line.option("-w,--warmup", "TIME", "load before the measurement (1s)",
-              duration(options.warmup, 0));
+  line.option("-w,--warmup", "TIME", "load before the measurement (1s)", [&](auto text) {
+    options.warmup = cli::parse_duration(text, 0, kLongest);
+    given.warmup = true;
+  });
   line.option("--timeout", "TIME",
               "how long to wait for connections, and at the end for what is outstanding (5s)",
               duration(options.timeout, net::kMillisecond));
@@ -82,6 +92,10 @@ void load(cli::CommandLine& line, Options& options, bool& has_duration, bool& ha
     if (text != "on" && text != "off") throw cli::BadValue("on or off");
     options.verify = text == "on";
   });
+  line.option("--slo", "p99<TIME",
+              "find the highest rate that holds this limit on a percentile, beginning at --rate "
+              "(1k), by repeated slices of --duration (1s) after --warmup (300ms)",
+              [&](auto text) { options.slo = parse_slo(text); });
   line.option("--seed", "N", "of the payload and of poisson arrivals (1)", [&](auto text) {
     options.seed = static_cast<std::uint64_t>(cli::parse_count(text, 0, std::int64_t{1} << 53));
   });
@@ -167,14 +181,13 @@ int complain(const std::string& text) {
 
 std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   Options options;
-  bool has_duration = false;
-  bool has_arrivals = false;
+  Given given;
   std::optional<net::Address> target;
 
   cli::CommandLine line("loadgen", "Loads a TCP echo server and measures throughput and latency.");
   line.positional("HOST:PORT", "the server (127.0.0.1:8888)", 1,
                   [&](auto text) { target = parse_target(text); });
-  load(line, options, has_duration, has_arrivals);
+  load(line, options, given);
   engine(line, options);
   output(line, options);
   line.group("Trust");
@@ -183,11 +196,19 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   line.footer(kFooter);
   if (const auto code = line.parse(argc, argv)) return *code;
 
-  if (has_duration && options.messages) {
+  if (given.duration && options.messages) {
     return complain("--messages and --duration exclude each other: one of them ends the run");
   }
-  if (has_arrivals && !options.rate) {
+  if (given.arrivals && !options.rate && !options.slo) {
     return complain("--arrivals needs --rate: without it a connection sends when a reply has come");
+  }
+  if (options.slo) {
+    if (options.messages) return complain("--messages and --slo exclude each other");
+    if (!options.hdr.empty() || !options.csv.empty()) {
+      return complain("--slo makes many runs: --hdr and --csv are of one");
+    }
+    if (!given.duration) options.duration = kSecond;
+    if (!given.warmup) options.warmup = 300 * net::kMillisecond;
   }
   if (options.threads > options.connections) {
     return complain(

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "loadgen/schedule.h"
+#include "loadgen/slo.h"
 #include "net/address.h"
 #include "net/backend.h"
 #include "net/busy_poll.h"
@@ -23,6 +24,7 @@ struct Options {
   std::size_t pipeline = 1;  // messages outstanding on a connection; in an open loop at most
   std::optional<std::uint64_t> rate;       // open loop: messages per second over all connections
   Arrivals arrivals = Arrivals::kUniform;  // of an open loop
+  std::optional<Slo> slo;                  // find the highest rate that holds it
   std::optional<std::uint64_t> churn;      // a connection is replaced after so many messages
   net::Nanos duration = 10 * net::kSecond;
   std::optional<std::uint64_t> messages;  // measure so many, instead of for a duration

@@ -48,7 +48,8 @@ struct Result {
   net::Backend backend = net::Backend::kEpoll;  // the one in use
   std::vector<std::string> uring_features;      // empty on epoll
   std::chrono::system_clock::time_point started_at;
-  int signal = 0;  // that ended the run early; 0: none
+  std::optional<SloReport> slo;  // the search in which this was a slice
+  int signal = 0;                // that ended the run early; 0: none
   Tally tally;
   net::Nanos elapsed = 0;  // of the window
   std::vector<Interval> intervals;

@@ -146,6 +146,26 @@ Json tcp(const TcpSum& sum) {
             {"max", known(sum.with_rtt, sum.rtt_max)}}}};
 }
 
+Json slo(const std::optional<SloReport>& report) {
+  if (!report) return {};
+  Json steps = Json::array();
+  for (const SloStep& step : report->steps) {
+    Json slices = Json::array();
+    for (const SloSlice& slice : step.slices) {
+      slices.push_back({{"latency_ns", or_null(slice.figure)},
+                        {"messages_per_s", slice.answered},
+                        {"held", slice.held},
+                        {"disturbed", slice.disturbed}});
+    }
+    steps.push_back({{"rate", step.rate}, {"held", step.held()}, {"slices", std::move(slices)}});
+  }
+  return {{"percentile", report->slo.name},
+          {"limit_ns", report->slo.limit},
+          {"rate_held", or_null(report->held)},
+          {"rate_missed", or_null(report->missed)},
+          {"steps", std::move(steps)}};
+}
+
 Json verdict_json(const Verdict& verdict) {
   Json reasons = Json::array();
   for (const auto& [code, message, advice] : verdict.reasons) {
@@ -192,6 +212,7 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
       {"intervals", intervals(result.intervals)},
       {"cpu", cpu(result)},
       {"tcp", tcp(result.tally.tcp)},
+      {"slo", slo(result.slo)},
       {"verdict", verdict_json(verdict)}};
 }
 

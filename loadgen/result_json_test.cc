@@ -29,7 +29,7 @@ TEST(ResultJson, HasThePartsOfTheContract) {
             (std::set<std::string>{"schema_version", "tool", "started_at", "aborted", "context",
                                    "config", "totals", "throughput", "latency_ns", "service_ns",
                                    "send_lag_ns", "connect_ns", "stamp_error_ns", "histograms",
-                                   "intervals", "cpu", "tcp", "verdict"}));
+                                   "intervals", "cpu", "tcp", "slo", "verdict"}));
 }
 
 TEST(ResultJson, SaysWhatMadeItAndWhen) {

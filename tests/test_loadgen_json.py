@@ -67,6 +67,7 @@ EXAMPLE: dict[str, Any] = {
     },
     "tcp": {"connections": 1, "retransmits": 0, "segments_sent": 22, "segments_received": 21,
             "rtt_ns": {"min": 9000, "mean": 9500.5, "max": 10000}},
+    "slo": None,
     "verdict": {"status": "valid", "reasons": []},
 }
 
