@@ -42,6 +42,7 @@ shellcheck        shellcheck
 python3-pytest
 python3-jsonschema
 libhdrhistogram-java
+tshark            tshark
 python3-flake8
 python3-mypy
 netcat-openbsd    nc
