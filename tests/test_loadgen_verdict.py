@@ -78,7 +78,8 @@ def test_a_second_of_ten_of_its_own(launch: StartServer, engine: str, pipeline: 
     assert not codes(run) & {"unsteady_throughput", "unsteady_latency"}
     expect_the_right_tail(run, duration, "latency_ns")
     expect_the_right_tail(run, duration, "send_lag_ns")
-    assert run.result["cpu"]["client"]["stalled_s"] == pytest.approx(duration, rel=0.1)
+    # On a busy machine others join it.
+    assert run.result["cpu"]["client"]["longest_stall_s"] == pytest.approx(duration, rel=0.1)
 
 
 def test_a_questionable_run_exits_0_and_with_strict_3(echo: Server) -> None:
