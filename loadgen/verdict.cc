@@ -95,8 +95,10 @@ class Judge {
     if (tally_.connections_failed > 0) {
       invalid("connections_failed",
               fmt::format("{} of {} connections could not be opened", tally_.connections_failed,
-                          result_.options.connections),
-              "see errors for why; ulimit -n bounds them on both sides");
+                          tally_.connections_opened + tally_.connections_failed),
+              tally_.errors.contains("address_not_available")
+                  ? "no local port was free: widen net.ipv4.ip_local_port_range"
+                  : "see errors for why; ulimit -n bounds them on both sides");
     }
     if (tally_.connections_lost > 0) {
       invalid("connections_lost",

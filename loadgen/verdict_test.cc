@@ -40,7 +40,7 @@ const std::vector<Trouble>& troubles() {
          result.options.rate = 50'000;
          result.tally.due = 106'400;
        }},
-      {"connections_failed", "1 of 2", [](Result& result) { result.tally.connections_failed = 1; }},
+      {"connections_failed", "1 of 3", [](Result& result) { result.tally.connections_failed = 1; }},
       {"connections_lost", "19", [](Result& result) { result.tally.connections_lost = 19; }},
       {"no_samples", "no message", [](Result& result) { result.tally.latency.clear(); }},
   };

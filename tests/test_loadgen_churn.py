@@ -181,6 +181,8 @@ def test_when_there_is_no_port_left_it_says_so(engine: str) -> None:
     assert result["totals"]["errors"]["address_not_available"] == 8
     assert result["totals"]["connections_failed"] == 8
     assert 1000 < result["totals"]["messages"] < 1344, "21 ports of 64 addresses"
+    reasons = {reason["code"]: reason["advice"] for reason in result["verdict"]["reasons"]}
+    assert "ip_local_port_range" in reasons["connections_failed"]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", ""])
