@@ -96,7 +96,7 @@ class alignas(64) Histogram {
 
   /// Whether the sample of rank q is one of the `infinite` that lie above all others.
   bool is_infinite(double q, std::int64_t infinite) const noexcept {
-    return rank(q, count_ + infinite) > count_;
+    return infinite > 0 && rank(q, count_ + infinite) > count_;
   }
 
   /// Requires index < kCountsLength.

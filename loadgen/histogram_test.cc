@@ -334,6 +334,7 @@ TEST(Histogram, WhatNeverEndedIsLongerThanAllElse) {
   EXPECT_EQ(histogram.supported_quantile(0.99, 0), std::nullopt) << "too few, not infinite";
   EXPECT_FALSE(histogram.is_infinite(0.99, 0));
   EXPECT_TRUE(Histogram().is_infinite(0.5, 1));
+  EXPECT_FALSE(Histogram().is_infinite(0.5, 0));
   EXPECT_EQ(Histogram().supported_quantile(0.5, 100), std::nullopt);
 }
 

@@ -86,6 +86,8 @@ TEST(Summary, TellsOfReplacedConnections) {
   EXPECT_TRUE(has_line(text, "  p50       1.00 ms")) << text;
   EXPECT_TRUE(has_line(text, "  p99.9     -")) << text;
   EXPECT_EQ(summary_of(good_result()).find("connects"), std::string::npos);
+  result.tally.connect.clear();
+  EXPECT_TRUE(has_line(summary_of(result), "  p50       -"));
 }
 
 TEST(Summary, TellsTheLoad) {
