@@ -1,7 +1,10 @@
 """Command lines read strictly: what is wrong is one line that names the option, exit status 2."""
 
 import argparse
+import os
 import re
+import sys
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 
@@ -12,6 +15,21 @@ class Parser(argparse.ArgumentParser):
         """Ends the program."""
         line = " ".join(message.split())
         self.exit(2, f"{self.prog}: {line} (--help shows what is allowed)\n")
+
+    def format_help(self) -> str:
+        """As the other scripts begin theirs."""
+        return "U" + super().format_help()[1:]
+
+
+def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Ends the program with main's status; quietly where the output's reader (head) has gone."""
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)
 
 
 def at_least_one(text: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from echobench import likeness, result_set, table
-from echobench.command_line import Parser, percentage
+from echobench.command_line import Parser, percentage, run
 from echobench.comparison import (
     DOES_NOT_HOLD,
     Finding,
@@ -212,4 +212,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from echobench import report, result_set, subjects
-from echobench.command_line import Parser, block_count, numbers, percentage, seconds, seed
+from echobench.command_line import Parser, block_count, numbers, percentage, run, seconds, seed
 from echobench.comparison import compare_all, conclusion, judgement
 from echobench.experiment import FEWEST_BLOCKS_UNTIL, Experiment
 from echobench.measure import RESULT_DOES_NOT_HOLD, CannotMeasure, utc_now
@@ -64,10 +64,12 @@ def parser() -> argparse.ArgumentParser:
         "that\ncannot be read; 3 a slice's result does not hold; 130 interrupted.",
     )
     what = made.add_argument_group("what is measured")
-    what.add_argument("--subject", action="append", default=[], metavar="SUBJECT")
-    what.add_argument("--preset", choices=list(PRESETS))
+    what.add_argument("--subject", action="append", default=[], metavar="SUBJECT",
+                      help="one more; see above")
+    what.add_argument("--preset", choices=list(PRESETS),
+                      help="lab: the lecture's server to io_uring; field: beside other libraries")
     what.add_argument("--quick", action="store_true", help="the preset in short slices")
-    what.add_argument("--baseline", metavar="NAME")
+    what.add_argument("--baseline", metavar="NAME", help="compare with this subject")
     what.add_argument("--connections", type=numbers, metavar="N,...", help="(500)")
     what.add_argument("--size", type=numbers, metavar="BYTES,...", help="of a message (64)")
     what.add_argument("--pipeline", type=numbers, metavar="N,...", help="(1)")
@@ -78,22 +80,22 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--client-option", action="append", default=[], metavar="OPTION",
                       help="one more option of loadgen's, for all")
     how = made.add_argument_group("how")
-    how.add_argument("--blocks", type=block_count, help=f"({DEFAULT_BLOCKS}); at least 6 give an "
-                     "interval")
+    how.add_argument("--blocks", type=block_count, metavar="N",
+                     help=f"({DEFAULT_BLOCKS}); at least 6 give an interval")
     how.add_argument("--until", type=percentage, metavar="2%",
                      help="go on until each interval of the quantity that counts is that narrow to "
                      "both sides")
-    how.add_argument("--max-blocks", type=block_count,
+    how.add_argument("--max-blocks", type=block_count, metavar="N",
                      help=f"with --until ({MOST_BLOCKS_UNTIL})")
     how.add_argument("--duration", type=seconds, metavar="S", help="of a slice, measured (1.2)")
     how.add_argument("--warmup", type=seconds, metavar="S", help="before it (0.3)")
-    how.add_argument("--seed", type=seed, help="of the random order (a new one)")
+    how.add_argument("--seed", type=seed, metavar="N", help="of the random order (a new one)")
     where = made.add_argument_group("where")
     where.add_argument("--out", type=Path, metavar="DIR", help="(results/local/NAME-TIME)")
     where.add_argument("--resume", type=Path, metavar="DIR", help="go on in this folder")
     where.add_argument("--bin", type=Path, default=ROOT / "build/release/bin", metavar="DIR",
                        help="where echo-server and loadgen are")
-    where.add_argument("--check-usage", action="store_true", help="only read the options")
+    where.add_argument("--check-usage", action="store_true", help=argparse.SUPPRESS)
     where.add_argument("--no-report", action="store_true", help="only measure")
     return made
 
@@ -251,10 +253,10 @@ def conduct(order: Order, who: str, show: Callable[[Experiment], None]) -> int:
                      f"{manifest.placement.remark}")
         experiment.run(progress)
         progress.clear()
+        pages = report.build(order.out) if order.report else []
         show(experiment)
-        if order.report:
-            for path in report.build(order.out):
-                print(f"the report: {from_here(path)}")
+        for path in pages:
+            print(f"the report: {from_here(path)}")
         return status_of(experiment)
     except (CannotMeasure, BadResults) as error:
         _end_early(progress, experiment, str(error))
@@ -328,4 +330,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -5,12 +5,11 @@ each, both sides on cores of their own, one verdict on one quantity; and its rep
 """
 
 import random
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from echobench.command_line import Parser, at_least_one, block_count, seconds, seed
+from echobench.command_line import Parser, at_least_one, block_count, run, seconds, seed
 from echobench.experiment import Experiment
 from echobench.experiment_command import Order, conduct, from_here, repeating_command
 from echobench.measure import utc_now
@@ -78,4 +77,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

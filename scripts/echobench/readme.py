@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from echobench import result_set, table
-from echobench.command_line import Parser
+from echobench.command_line import Parser, run
 from echobench.comparison import compare_all
 from echobench.findings import at_a_glance
 from echobench.loadgen_result import Result
@@ -98,4 +98,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from echobench import document, method, result_set, table
-from echobench.command_line import Parser
+from echobench.command_line import Parser, run
 from echobench.comparison import Finding, compare_all, conclusion, judgement
 from echobench.document import Heading, Listing, Paragraph, Part, Points, Table
 from echobench.findings import (
@@ -158,4 +158,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

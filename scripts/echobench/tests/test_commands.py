@@ -21,7 +21,9 @@ def run(*command: str | Path, path: str | None = None) -> "subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize("name", ["quickstart", "test", "lint", "../.ci/run"])
+@pytest.mark.parametrize(
+    "name", ["quickstart", "experiment", "compare", "report", "test", "lint", "../.ci/run"]
+)
 def test_help_is_on_stdout(name: str) -> None:
     done = run(SCRIPTS / name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -39,6 +41,9 @@ def test_help_is_on_stdout(name: str) -> None:
         ("quickstart", "--warmup=-1"),
         ("quickstart", "--seed="),
         ("quickstart", "--out=/"),
+        ("experiment", "--nonsense"),
+        ("compare", "/nowhere"),
+        ("report", "/nowhere"),
         ("test", "--full"),
         ("test", "--only=everything"),
         ("test", "--only"),
