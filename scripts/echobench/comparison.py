@@ -151,17 +151,21 @@ def judgement(slices: Sequence[Slice]) -> tuple[list[str], bool]:
     counts = Counter(each.status for each in verdicts)
     shown = [each for each in STATUSES if each != "failed" or counts[each]]
     lines = [f"{len(slices)} slices: " + ", ".join(f"{counts[each]} {each}" for each in shown)]
-    times: Counter[tuple[str, str, str, str]] = Counter()
-    example: dict[tuple[str, str, str, str], str] = {}
+    found: dict[tuple[str, str], list[tuple[Slice, str]]] = {}
     for measured, judged in zip(slices, verdicts):
         for reason in judged.reasons:
-            key = (judged.status, measured.subject, reason.code, measured.workload)
-            times[key] += 1
-            example.setdefault(key, reason.message)
-    for key, count in times.most_common():
-        status, subject, code, workload = key
-        lines.append(f"{status} {subject} {code}, {count} x under {workload}: {example[key]}")
+            found.setdefault((judged.status, reason.code), []).append((measured, reason.message))
+    for (status, code), cases in sorted(found.items(), key=lambda item: -len(item[1])):
+        who = _named([each.subject for each, _ in cases], "subjects")
+        where = _named([each.workload for each, _ in cases], "workloads")
+        lines.append(f"{status} {who}, {code}, {len(cases)} x under {where}: {cases[0][1]}")
     return lines, all(each.holds for each in verdicts)
+
+
+def _named(names: Sequence[str], what: str) -> str:
+    """The one, or how many."""
+    different = list(dict.fromkeys(names))
+    return different[0] if len(different) == 1 else f"{len(different)} {what}"
 
 
 def interval_text(ratio: PairedRatio) -> str:

@@ -134,12 +134,22 @@ def test_the_judgement_counts_every_slice_and_reason() -> None:
     assert holds
     assert lines == [
         "5 slices: 3 valid, 2 questionable, 0 invalid",
-        "questionable other steal, 2 x under 500 connections: because of steal",
+        "questionable other, steal, 2 x under 500 connections: because of steal",
     ]
     lines, holds = judgement([*slices, failed("other", 9)])
     assert not holds
     assert lines[0] == "6 slices: 3 valid, 2 questionable, 0 invalid, 1 failed"
-    assert lines[2] == "failed other failed, 1 x under 500 connections: it did not start"
+    assert lines[2] == "failed other, failed, 1 x under 500 connections: it did not start"
+
+
+def test_many_reasons_of_one_kind_are_one_line() -> None:
+    slices = [
+        slice_of(name, 0, 1e5, load, status="questionable", code="steal")
+        for name in ("a", "b") for load in ("x", "y", "z")
+    ]
+    assert judgement(slices)[0][1:] == [
+        "questionable 2 subjects, steal, 6 x under 3 workloads: because of steal"
+    ]
 
 
 def test_either_word_of_the_load_generator_makes_a_slice_invalid() -> None:

@@ -147,7 +147,7 @@ def test_an_invalid_slice_is_kept_and_shown(stand_ins: StandIns) -> None:
     done = run(stand_ins, "--blocks=6")
     assert done.returncode == 3
     assert "12 slices: 6 valid, 0 questionable, 6 invalid" in done.stdout
-    assert "invalid io_uring corrupt, 6 x under 500 connections: because of corrupt" in done.stdout
+    assert "invalid io_uring, corrupt, 6 x under 500 connections: because of corrupt" in done.stdout
     assert "faster" not in done.stdout
     kept = [each for each in slices_of(stand_ins) if each["client_exit"] == 3]
     assert len(kept) == 6

@@ -108,7 +108,7 @@ def test_slices_that_do_not_hold_are_shown_as_such(tmp_path: Path) -> None:
                        status="invalid", code="rate_not_reached")
               if "9 k" in each.workload else each for each in slices]
     pages = built(write(tmp_path / "set", manifest, slices), tmp_path / "out")
-    assert "invalid a rate_not_reached, 8 x" in pages["report.html"].decode()
+    assert "invalid a, rate_not_reached, 8 x" in pages["report.html"].decode()
     assert "figures/over-rate-5-connections.svg" in pages
     assert "figures/percentiles-5-connections-9-k-per-s.svg" not in pages
 
