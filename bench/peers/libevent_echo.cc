@@ -1,5 +1,5 @@
 // The echo on libevent's bufferevents: what came in is moved to the output, not copied.
-// Usage: libevent_echo PORT
+// libevent 2.1 reads at most 4 KiB at a time, whatever it is told. Usage: libevent_echo PORT
 #include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>

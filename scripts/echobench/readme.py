@@ -13,6 +13,7 @@ from echobench.comparison import compare_all
 from echobench.findings import at_a_glance
 from echobench.loadgen_result import Result
 from echobench.marked_block import splice
+from echobench.method import repeat
 from echobench.result_set import BadResults, ResultSet
 from echobench.summary import summary
 
@@ -42,7 +43,7 @@ def preset_block(record: ResultSet) -> str:
     rows = at_a_glance(manifest, record.slices, findings)
     return (
         f"### {manifest.title}\n\n"
-        f"`scripts/experiment --preset={record.name}` on {manifest.started_at[:10]}, "
+        f"`{repeat(manifest)}` on {manifest.started_at[:10]}, "
         f"{_machine(_first_result(record))}. Throughput of {manifest.baseline}, and of the others "
         "beside it, with 95 % intervals: where one holds 1, no difference was shown. "
         f"[The whole report](results/{record.name}/report.md).\n\n"
