@@ -34,7 +34,7 @@ TEST(Backend, IsNotFoundByAnyOther) {
 }
 
 TEST(WithEngine, MakesWhatIsAskedForAndReturnsTheResult) {
-  const auto describe = [](auto& io) { return io.description(); };
+  const auto describe = [](ServerEngine auto& io) { return io.description(); };
   EXPECT_EQ(with_engine(Backend::kEpoll, 0, describe), "epoll");
   EXPECT_EQ(with_engine(Backend::kPoll, 0, describe), "poll");
   EXPECT_EQ(with_engine(Backend::kBlocking, 0, describe), "blocking: a thread per connection");
@@ -49,7 +49,7 @@ TEST(WithEngine, GivesNothingLessThanWhatIsAskedFor) {
 TEST(WithEngine, MakesIoUringOrSaysWhyNot) {
   try {
     const std::string text =
-        with_engine(Backend::kUring, 0, [](auto& io) { return io.description(); });
+        with_engine(Backend::kUring, 0, [](ServerEngine auto& io) { return io.description(); });
     EXPECT_EQ(text.rfind("io_uring: ", 0), 0U) << text;
   } catch (const BackendUnavailable& unavailable) {
     EXPECT_NE(std::string(unavailable.what()).find("io_uring"), std::string::npos);

@@ -78,7 +78,6 @@ class ReadinessEngine {
   void close(ConnId id);
 
   template <class H>
-  requires Handler<H, ReadinessEngine>
   void poll(H& handler, Nanos deadline);
 
   Nanos completed_at() const { return now(); }
@@ -157,8 +156,8 @@ class ReadinessEngine {
 
 template <Readiness R>
 template <class H>
-requires Handler<H, ReadinessEngine<R>>
 void ReadinessEngine<R>::poll(H& handler, Nanos deadline) {
+  static_assert(Handler<H, ReadinessEngine>);
   const int ready = wait(deadline);
   bool woken = false;
   for (int i = 0; i < ready; ++i) {
