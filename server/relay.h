@@ -29,7 +29,7 @@ class Relay {
       : house_(house), next_hop_(next_hop), signature_(std::move(signature)) {}
 
   void on_open(IO& io, net::ConnId c);
-  void on_recv(IO& io, net::ConnId from, net::Bytes bytes);
+  void on_recv(IO& io, net::ConnId c, net::Bytes bytes);
   void on_sent(IO& io, net::ConnId to);
   void on_close(IO& io, net::ConnId c, int error);
   void on_wake(IO& io) { house_.on_wake(io); }
