@@ -8,7 +8,7 @@ import pytest
 
 from conversation import (ask, conversations, converse, expect_end, greedy_peers, random_bytes,
                           receive, reset)
-from expect import expect_same, wait_until
+from expect import expect_same
 from server_process import SANITIZER, Backend, EchoServer, scaled
 
 KIB = 1024
@@ -102,9 +102,10 @@ def come_and_go(server: EchoServer, count: int) -> None:
 def test_ten_thousand_connections_leave_nothing_behind(server: EchoServer,
                                                        backend: Backend) -> None:
     wave = 500
+    at_rest = server.fds()
     come_and_go(server, wave)  # tables grow to the size of a wave and stay so
-    wait_until(lambda: server.fds() < wave, "expected the first wave to be gone")
-    at_rest, before = server.fds(), server.resident_bytes()
+    server.await_fds(at_rest)
+    before = server.resident_bytes()
     for _ in range(scaled(2_000 if backend.without else 10_000) // wave):
         come_and_go(server, wave)
     server.await_fds(at_rest)
