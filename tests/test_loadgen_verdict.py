@@ -52,7 +52,10 @@ def test_its_own_stall_is_told_from_one_of_the_server(echo: Server, engine: str,
                                 *LOADS[load])
         return run, run.result["cpu"]["client"], duration
 
-    run, cpu, duration = client("loadgen")
+    for _ in range(3):  # on a busy machine the stop may come when the window is over
+        run, cpu, duration = client("loadgen")
+        if cpu["longest_stall_s"] >= 0.9 * duration:
+            break
     assert run.status == 0 and run.result["verdict"]["status"] == "questionable"
     assert "client_stalled" in codes(run)
     assert not codes(run) & {"unsteady_throughput", "unsteady_latency"}, "that is the server's"
