@@ -153,5 +153,20 @@ TEST(Schedule, PoissonArrivalsDoNotDependOnEachOther) {
   EXPECT_NEAR(square / mean, 1, 0.15);
 }
 
+TEST(Waiting, IsTheNumberThatTakingOneByOneGives) {
+  for (const double rate : {1.0, 7.7, 99'999.9, 3'333'333.3}) {
+    for (const double phase : {0.0, 0.37}) {
+      const Schedule schedule({.rate = rate, .phase = phase, .start = 12'345, .end = net::kSecond});
+      for (const net::Nanos t : {net::Nanos{0}, net::kSecond / 3, net::kSecond, net::kNever}) {
+        Schedule walking = schedule;
+        std::uint64_t count = 0;
+        for (; walking.next() < t; walking.take()) ++count;
+        ASSERT_EQ(schedule.waiting(t, Schedule::kUnlimited), count)
+            << rate << ' ' << phase << ' ' << t;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace loadgen
