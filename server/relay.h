@@ -8,6 +8,7 @@
 // travels after the bytes before it, and only that way; a reset travels both ways.
 #pragma once
 
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,12 @@ class Relay {
     bool passed_on = false;  // and has gone on to the other
     bool busy = false;       // bytes are on their way to it
     std::unique_ptr<SignedStream> stream;
+
+    /// A next hop can accept and reset before this node hears that it accepted: the connection
+    /// stood then too, for one that never stood can't be reset (connect(2) says ECONNREFUSED).
+    bool stood(int error) const {
+      return is_client || open || error == ECONNRESET || error == EPIPE;
+    }
   };
 
   Leg& leg(net::ConnId c) { return legs_[c.slot]; }
@@ -158,8 +165,7 @@ void Relay<IO>::on_close(IO& io, net::ConnId c, int error) {
   count_end(ended, error);
   if (ended.other == kNone) return;
   leg(ended.other).other = kNone;
-  const bool was_reset = error != 0 && (ended.is_client || ended.open);
-  if (was_reset) net::reset_on_close(io.fd(ended.other));
+  if (error != 0 && ended.stood(error)) net::reset_on_close(io.fd(ended.other));
   io.close(ended.other);
 }
 
@@ -168,7 +174,7 @@ void Relay<IO>::count_end(const Leg& ended, int error) {
   Counters& counters = house_.counters();
   if (ended.is_client) {
     house_.ended(ended.self, error);
-  } else if (error != 0 && !ended.open) {
+  } else if (error != 0 && !ended.stood(error)) {
     ++counters.unreachable;
     counters.last_unreachable_errno = error;
   } else if (error != 0) {

@@ -226,6 +226,22 @@ def test_unreachable_next_hop_closes_the_client_with_the_reason(start_server: St
                lambda: f"expected the reason on stderr, got {node.stderr()!r}")
 
 
+def test_a_reset_right_after_the_accept_is_a_reset(start_server: StartServer,
+                                                   next_hop: NextHop) -> None:
+    """The next hop resets while the node still accepts the other clients, which were let wait for
+    that: it hears of the reset no later than of its connection's standing."""
+    node = start_server(f"--relay={next_hop.address}")
+    node.process.send_signal(signal.SIGSTOP)
+    clients = node.connect_many(100)
+    with ThreadPoolExecutor(1) as hop:
+        resets = hop.submit(lambda: [reset(next_hop.accept()) for _ in clients])
+        node.process.send_signal(signal.SIGCONT)
+        resets.result(PATIENCE)
+    for client in clients:
+        with pytest.raises(ConnectionResetError):
+            client.recv(100)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
