@@ -1,6 +1,7 @@
 // The floor: the system calls that an echo cannot do without, and nothing else. No event loop, no
 // readiness notification, no table of connections: both ends take the connections in turn, for the
-// next message is known to be there, or to come.
+// next message is known to be there, or to come. The same as two programs, to stand in experiments
+// beside servers: bench/floor.
 //
 // What it is: the cost of the kernel's TCP over the loopback, as send(2) and recv(2) show it. What
 // an engine takes longer is its own cost: its user space, and how it learns what is ready.
@@ -13,16 +14,14 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <functional>
 #include <span>
-#include <stdexcept>
-#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "bench/exchange.h"
+#include "bench/floor/in_turn.h"
 #include "net/address.h"
 #include "net/busy_poll.h"
 #include "net/clock.h"
@@ -33,24 +32,11 @@
 namespace bench {
 namespace {
 
-enum class Waiting { kBlocking, kSpinning };
-
-[[noreturn]] void fail(const char* call) {
-  throw std::system_error(errno, std::generic_category(), call);
-}
-
-/// The two ends of a connection. A byte that gets lost ends in EAGAIN, not in a hang.
+/// The two ends of a connection.
 struct Pair {
   net::Fd client;
   net::Fd server;
 };
-
-void limit_waiting(int fd) {
-  const timeval limit{.tv_sec = 10, .tv_usec = 0};
-  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-    if (::setsockopt(fd, SOL_SOCKET, option, &limit, sizeof limit) != 0) fail("setsockopt");
-  }
-}
 
 std::vector<Pair> connect_pairs(std::size_t count) {
   const net::Fd listener = net::listen_on(any_loopback_port(), 128);
@@ -66,46 +52,6 @@ std::vector<Pair> connect_pairs(std::size_t count) {
     limit_waiting(pair.server.get());
   }
   return pairs;
-}
-
-void send_all(const net::Fd& fd, net::Bytes bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent < 0) fail("send");
-    bytes = bytes.subspan(static_cast<std::size_t>(sent));
-  }
-}
-
-template <Waiting kWaiting>
-net::Bytes receive(const net::Fd& fd, std::span<std::byte> buffer) {
-  constexpr int kFlags = kWaiting == Waiting::kSpinning ? MSG_DONTWAIT : 0;
-  for (;;) {
-    const ssize_t got = ::recv(fd.get(), buffer.data(), buffer.size(), kFlags);
-    if (got >= 0) return buffer.first(static_cast<std::size_t>(got));
-    if (kWaiting == Waiting::kBlocking || errno != EAGAIN) fail("recv");
-  }
-}
-
-/// The server's turn: all of the next message, sent back as it comes; false when none comes.
-template <Waiting kWaiting>
-bool echo(const net::Fd& fd, std::span<std::byte> buffer) {
-  for (std::size_t left = buffer.size(); left > 0;) {
-    const net::Bytes bytes = receive<kWaiting>(fd, buffer.first(left));
-    if (bytes.empty()) return false;
-    send_all(fd, bytes);
-    left -= bytes.size();
-  }
-  return true;
-}
-
-/// The client's turn, and then it sends the next one.
-template <Waiting kWaiting>
-void await_reply(const net::Fd& fd, std::span<std::byte> buffer) {
-  for (std::size_t left = buffer.size(); left > 0;) {
-    const net::Bytes bytes = receive<kWaiting>(fd, buffer.first(left));
-    if (bytes.empty()) throw std::runtime_error("the connection ended before the reply");
-    left -= bytes.size();
-  }
 }
 
 // ---- one core: both ends in one thread, which never waits

@@ -1,7 +1,6 @@
 // What all benchmarks begin with: descriptors enough for 500 connections with both their ends in
 // one process, and the machine and the build in the context block of the JSON.
 #include <benchmark/benchmark.h>
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <exception>
@@ -12,16 +11,10 @@
 #include "cli/version.h"
 #include "loadgen/context.h"
 #include "net/backend.h"
+#include "net/open_files.h"
 
 namespace bench {
 namespace {
-
-void raise_open_files() {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
-  files.rlim_cur = files.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &files);
-}
 
 // Google Benchmark's context is flat and of strings; it counts CPUs and takes the load average
 // itself.
@@ -44,7 +37,7 @@ void add_context() {
 // A benchmark that cannot go on throws, and so fails the program, as a test would.
 int main(int argc, char** argv) {
   try {
-    bench::raise_open_files();
+    net::raise_open_files();
     bench::add_context();
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return cli::kUsage;

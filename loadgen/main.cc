@@ -1,8 +1,6 @@
 // loadgen: read the command line, run, print what was found, and say by the exit code whether it
 // holds.
 
-#include <sys/resource.h>
-
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -21,18 +19,12 @@
 #include "loadgen/slo_run.h"
 #include "loadgen/summary.h"
 #include "loadgen/verdict.h"
+#include "net/open_files.h"
 
 namespace loadgen {
 namespace {
 
 void complain(const std::string& text) { cli::complain("loadgen", text); }
-
-void allow_as_many_files_as_possible() {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
-  files.rlim_cur = files.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &files);
-}
 
 /// Returns false where something could not be written; the rest is written all the same.
 bool publish(const Options& options, const Result& result, const Verdict& verdict,
@@ -79,7 +71,7 @@ Result run_until_signalled(const Options& options) {
 
 int measure(const Options& options) {
   check_outputs(options);
-  allow_as_many_files_as_possible();
+  net::raise_open_files();
   nlohmann::ordered_json context = collect_context();
   const Result result = run_until_signalled(options);
   const Verdict verdict = judge(result);

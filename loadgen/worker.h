@@ -75,7 +75,7 @@ class Worker {
         share_(share),
         wake_(wake),
         size_(shared.payload.message_size()),
-        fit_(std::max<std::uint64_t>(1, Payload::kLongest / shared.payload.message_size())),
+        fit_(std::max<std::uint64_t>(1, kPiece / shared.payload.message_size())),
         open_loop_(shared.options.rate.has_value()),
         stamps_(shared.options.pipeline),
         sources_(shared.options.target),
@@ -95,6 +95,9 @@ class Worker {
  private:
   using State = Connection::State;
   static constexpr std::size_t kConnectingAtOnce = 128;
+  // Sent at once at most. Between two pieces of a large message what has come back is taken, while
+  // it is still in the cache (docs/PERFORMANCE.md).
+  static constexpr std::size_t kPiece = 64 * 1024;
   static constexpr std::uint64_t kForLife = std::numeric_limits<std::uint64_t>::max();
   static constexpr net::Nanos kAbortPatience = 300 * net::kMillisecond;
 
@@ -214,8 +217,9 @@ template <net::Engine IO>
 void Worker<IO>::connect_from(IO& io, std::uint32_t position, bool replaces) {
   const net::Nanos t = net::now();
   const std::size_t set = sources_.set();
-  const net::ConnId id = options_.churn ? io.connect(options_.target, {.source = sources_.next()})
-                                        : io.connect(options_.target);
+  const bool needs_ports = options_.churn || options_.connections > SourceAddresses::kFew;
+  const net::Departure departure{.source = needs_ports ? sources_.next() : nullptr};
+  const net::ConnId id = io.connect(options_.target, departure);
   if (connections_.size() <= id.slot) connections_.resize(id.slot + 1);
   stamps_.make_room(connections_.size());
   turns_.make_room(connections_.size());
@@ -265,7 +269,7 @@ void Worker<IO>::begin_life(IO& io, Connection& c, net::Nanos t) {
 template <net::Engine IO>
 void Worker<IO>::connect_failed(IO& io, Connection& c, int error) {
   --connecting_;
-  if (error == EADDRNOTAVAIL && options_.churn && sources_.used_up(c.source_set)) {
+  if (error == EADDRNOTAVAIL && sources_.used_up(c.source_set)) {
     if (c.replaces) {
       to_replace_.push_back(c.send_at);
     } else {
@@ -605,7 +609,7 @@ void Worker<IO>::transmit(IO& io, Connection& c, std::uint32_t messages, net::Na
 
 template <net::Engine IO>
 void Worker<IO>::send_piece(IO& io, Connection& c, net::Nanos* stamp) {
-  const std::size_t bytes = std::min<std::size_t>(c.unsent, Payload::kLongest);
+  const std::size_t bytes = std::min<std::size_t>(c.unsent, kPiece);
   c.sending = true;
   io.send(c.id, payload_.at(c.send_at, bytes), stamp);
   c.send_at = static_cast<std::uint32_t>(payload_.advance(c.send_at, bytes));

@@ -35,10 +35,11 @@ int queue_length(int fd, unsigned long request) {
 
 }  // namespace
 
-Fd listen_on(const Address& address, int backlog) {
+Fd listen_on(const Address& address, int backlog, Port port) {
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) fail("make a socket for", address);
   enable(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  if (port == Port::kShared) enable(fd.get(), SOL_SOCKET, SO_REUSEPORT);
   set_stream_options(fd.get());
   if (::bind(fd.get(), address.data(), address.size()) != 0) fail("bind to", address);
   if (::listen(fd.get(), backlog) != 0) fail("listen on", address);

@@ -12,11 +12,15 @@ namespace net {
 /// otherwise waits for readiness itself.
 enum class Mode { kNonBlocking, kBlocking };
 
+/// Whether other processes of the same user may listen on the port too: the kernel then deals the
+/// connections out among them by a hash of both addresses (SO_REUSEPORT, socket(7), Linux 3.9).
+enum class Port { kOwn, kShared };
+
 /// socket, bind, listen. Accepted connections inherit TCP_NODELAY (or Nagle's algorithm would meet
 /// the delayed ACK: 40 ms a message, tcp(7)) and SO_OOBINLINE (an echo returns urgent bytes too).
 /// SO_REUSEADDR lets a restarted server bind while old connections are in TIME_WAIT. An IPv6
 /// wildcard takes IPv4 as well. Throws std::system_error that names the address.
-Fd listen_on(const Address& address, int backlog);
+Fd listen_on(const Address& address, int backlog, Port port = Port::kOwn);
 
 /// How a connection sets out, where that is not left to the system.
 struct Departure {

@@ -102,6 +102,7 @@ ConnId UringEngine::connect(const Address& address, const Departure& departure) 
     return id;
   }
   io_uring_prep_connect(request(Op::kConnect, id), conn.fd, address.data(), address.size());
+  conn.connecting = true;
   ++conn.pending;
   return id;
 }
@@ -109,6 +110,7 @@ ConnId UringEngine::connect(const Address& address, const Departure& departure) 
 void UringEngine::connected(ConnId id, int result) {
   Conn& conn = table_[id.slot];
   --conn.pending;
+  conn.connecting = false;
   if (conn.closing) return;
   if (result != 0) return fail(id, conn, -result);
   conn.opened = true;
@@ -147,7 +149,7 @@ void UringEngine::send(ConnId id, Bytes bytes, Nanos* stamp) {
   if (received && delivering_.buffer != nullptr) {
     conn->leased = std::exchange(delivering_.buffer, nullptr);
   } else if (received && delivering_.inbox) {
-    conn->lent = std::move(delivering_.inbox);
+    conn->kept = std::move(delivering_.inbox);
   } else if (received && !keep_rest(*conn)) {  // an earlier send has taken the buffer along
     return fail(id, *conn, ENOMEM);
   }
@@ -197,8 +199,8 @@ std::size_t UringEngine::unread(ConnId id) const {
 void UringEngine::arm_recv(ConnId id, Conn& conn) {
   const bool multishot = conn.flow == Flow::kSmall && features_.multishot_recv;
   const bool bulk = conn.flow == Flow::kBulk;
-  io_uring_sqe* sqe =
-      request(multishot ? Op::kRecvMany : (bulk ? Op::kRecvLarge : Op::kRecvSmall), id);
+  conn.arm = multishot ? Arm::kMany : (bulk ? Arm::kLarge : Arm::kSmall);
+  io_uring_sqe* sqe = request(op_of(conn.arm), id);
   if (multishot) {
     io_uring_prep_recv_multishot(sqe, conn.fd, nullptr, 0, 0);
   } else {
@@ -208,15 +210,31 @@ void UringEngine::arm_recv(ConnId id, Conn& conn) {
   sqe->buf_group = bulk ? large_.group() : small_.group();
   // In the middle of a large message more has come already; else nothing has, most likely.
   if (!bulk) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-  conn.arm = multishot ? Arm::kMultishot : Arm::kOneShot;
   ++conn.pending;
 }
 
 void UringEngine::cancel_multishot(ConnId id, Conn& conn) {
-  if (conn.arm != Arm::kMultishot || conn.cancelling) return;
+  if (conn.arm != Arm::kMany || conn.cancelling) return;
   conn.cancelling = true;
+  cancel(Op::kRecvMany, id);
+}
+
+UringEngine::Op UringEngine::op_of(Arm arm) {
+  if (arm == Arm::kMany) return Op::kRecvMany;
+  return arm == Arm::kLarge ? Op::kRecvLarge : Op::kRecvSmall;
+}
+
+// Each by its name, which the kernel finds in a hash table; to find them by their descriptor it
+// looks at every request of every connection.
+void UringEngine::cancel_all(ConnId id, const Conn& conn) {
+  if (conn.arm != Arm::kNone) cancel(op_of(conn.arm), id);
+  if (conn.connecting) cancel(Op::kConnect, id);
+  if (!conn.outgoing.empty() && !conn.trying) cancel(Op::kSend, id);
+}
+
+void UringEngine::cancel(Op op, ConnId id) {
   io_uring_sqe* sqe = request(Op::kIgnored, id);
-  io_uring_prep_cancel64(sqe, tag(Op::kRecvMany, id), 0);
+  io_uring_prep_cancel64(sqe, tag(op, id), 0);
   sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
@@ -235,7 +253,7 @@ void UringEngine::note_size(ConnId id, Conn& conn, std::size_t size) {
 // A receive that stops short of what is there has met an urgent mark (tcp(7)), and a multishot one
 // may then wait for an arrival that has already been. One that is armed anew looks first.
 void UringEngine::note_short_read(ConnId id, Conn& conn, std::size_t size) {
-  if (conn.arm != Arm::kMultishot || size >= kSmallBuffer) return;
+  if (conn.arm != Arm::kMany || size >= kSmallBuffer) return;
   conn.flow = Flow::kUnknown;
   conn.small_in_a_row = 0;
   cancel_multishot(id, conn);
@@ -332,33 +350,30 @@ void UringEngine::send_ended(ConnId id, int result) {
 // Gives the shared buffer back to the others: this send may wait for long.
 bool UringEngine::keep_rest(Conn& conn) {
   const Bytes lent = delivering_.bytes;
-  const bool shared = conn.leased != nullptr || conn.lent || !lent.empty();
+  const bool shared = conn.leased != nullptr || conn.kept || !lent.empty();
   if (!shared) return true;
-  std::unique_ptr<std::byte[]> copy(new (std::nothrow) std::byte[conn.outgoing.size()]);
-  if (!copy) return false;
-  std::copy(conn.outgoing.begin(), conn.outgoing.end(), copy.get());
-  const Bytes rest(copy.get(), conn.outgoing.size());
+  std::unique_ptr<Inbox> copy;
+  try {
+    copy = std::make_unique<Inbox>(conn.outgoing.begin(), conn.outgoing.end());
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
   drop_send(conn);
-  conn.copy = std::move(copy);
-  conn.outgoing = rest;
+  conn.kept = std::move(copy);
+  conn.outgoing = *conn.kept;
   return true;
 }
 
 void UringEngine::drop_send(Conn& conn) {
   if (conn.leased != nullptr) give_back(std::exchange(conn.leased, nullptr));
-  if (conn.lent) give_back(std::move(conn.lent));
-  conn.copy.reset();
+  if (conn.kept) give_back(std::move(conn.kept));
   conn.outgoing = Bytes();
 }
 
 void UringEngine::fail(ConnId id, Conn& conn, int error) {
   conn.closing = true;
-  conn.error = error;
-  if (conn.pending > 0) {
-    io_uring_sqe* sqe = request(Op::kIgnored, id);
-    io_uring_prep_cancel_fd(sqe, conn.fd, IORING_ASYNC_CANCEL_ALL);
-    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  }
+  conn.error = static_cast<std::int16_t>(error);
+  cancel_all(id, conn);
   enqueue(id, conn);
 }
 
@@ -429,7 +444,7 @@ bool UringEngine::may_wait(bool sent_can_wait) {
   // that will be announced anyway.
   return sent_can_wait && std::ranges::all_of(silent_, [&](ConnId id) {
            const Conn* conn = table_.find(id);
-           return conn == nullptr || (conn->arm == Arm::kMultishot && !conn->inbox && !conn->eof);
+           return conn == nullptr || (conn->arm == Arm::kMany && !conn->inbox && !conn->eof);
          });
 }
 

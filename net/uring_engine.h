@@ -96,18 +96,18 @@ class UringEngine {
     kRecvSmall,
     kRecvLarge
   };
-  enum class Arm : std::uint8_t { kNone, kMultishot, kOneShot };
+  enum class Arm : std::uint8_t { kNone, kMany, kSmall, kLarge };
   enum class Flow : std::uint8_t { kUnknown, kSmall, kBulk };
   using Inbox = std::vector<std::byte>;
 
   struct Conn {
     int fd = -1;
     std::uint32_t generation = 0;
-    int error = 0;
+    std::int16_t error = 0;     // an errno
     std::uint16_t pending = 0;  // requests whose last completion has not come
-    Arm arm = Arm::kNone;
-    Flow flow = Flow::kUnknown;
-    std::uint8_t small_in_a_row = 0;
+    Arm arm : 2 = Arm::kNone;
+    Flow flow : 2 = Flow::kUnknown;
+    bool connecting : 1 = false;
     bool cancelling : 1 = false;
     bool opened : 1 = false;  // on_open is due
     bool wants_recv : 1 = false;
@@ -119,10 +119,10 @@ class UringEngine {
     bool sent : 1 = false;    // on_sent is due
     bool closing : 1 = false;
     bool queued : 1 = false;
+    std::uint8_t small_in_a_row = 0;
     Bytes outgoing;                     // what of the send has not been taken by the kernel
     const std::byte* leased = nullptr;  // the shared buffer in which it stands
-    std::unique_ptr<std::byte[]> copy;  // or a copy of the rest,
-    std::unique_ptr<Inbox> lent;        // or the inbox it came from
+    std::unique_ptr<Inbox> kept;        // or the inbox it came from, or a copy of the rest
     std::unique_ptr<Inbox> inbox;
   };
 
@@ -193,6 +193,9 @@ class UringEngine {
   void arm_watch();
   void arm_recv(ConnId id, Conn& conn);
   void cancel_multishot(ConnId id, Conn& conn);
+  void cancel_all(ConnId id, const Conn& conn);
+  void cancel(Op op, ConnId id);
+  static Op op_of(Arm arm);
   io_uring_sqe* queue_send(ConnId id, Conn& conn, int flags);
   bool keep_rest(Conn& conn);
   void drop_send(Conn& conn);

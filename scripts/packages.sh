@@ -30,9 +30,15 @@ libevent-dev
 libboost-dev
 "
 
+# What scripts/costs counts with.
+readonly PACKAGES_COSTS="
+strace            strace
+valgrind          valgrind
+"
+
 # libhdrhistogram-java is a reader of what --hdr writes; the test that runs it takes the java that is
 # there, and is skipped where there is none: a JRE is 200 MB.
-readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS
+readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS$PACKAGES_COSTS
 libgtest-dev
 libbenchmark-dev
 clang             clang++
@@ -46,7 +52,6 @@ tshark            tshark
 python3-flake8
 python3-mypy
 netcat-openbsd    nc
-strace            strace
 iproute2          ss
 procps            ps
 "

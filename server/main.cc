@@ -1,7 +1,6 @@
 // echo-server: read the command line, listen, say so, serve until a signal comes.
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <csignal>
@@ -17,6 +16,7 @@
 #include "cli/complain.h"
 #include "cli/exit_code.h"
 #include "net/backend.h"
+#include "net/open_files.h"
 #include "net/signals.h"
 #include "net/socket.h"
 #include "server/echo_server.h"
@@ -33,22 +33,17 @@ void warn(const std::string& text) { cli::complain("echo-server", text); }
 // As many as there are descriptors, less those in use and one to turn a further client away with
 // (for which the descriptor of the iteration stands).
 std::uint32_t max_connections(const Options& options) {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
-  }
-  ::getrlimit(RLIMIT_NOFILE, &files);
+  const rlim_t files = net::raise_open_files();
   std::error_code ignored;
   const std::filesystem::directory_iterator open_files("/proc/self/fd", ignored);
   const auto used = static_cast<rlim_t>(std::distance(begin(open_files), end(open_files)));
   const rlim_t each = options.next_hop ? 2 : 1;
-  const rlim_t possible = files.rlim_cur > used + each ? (files.rlim_cur - used) / each : 1;
+  const rlim_t possible = files > used + each ? (files - used) / each : 1;
   const auto asked = static_cast<rlim_t>(
       options.max_connections.value_or(std::numeric_limits<std::int32_t>::max()));
   if (options.max_connections && asked > possible) {
     warn(fmt::format("--max-connections: only {} of {}: RLIMIT_NOFILE is {}", possible, asked,
-                     files.rlim_cur));
+                     files));
   }
   return static_cast<std::uint32_t>(std::min(asked, possible));
 }
@@ -98,7 +93,7 @@ int serve(const Options& options) {
   if (options.cpu) net::pin_to_cpu(*options.cpu);
   const net::Backend backend = choose(options);
   return net::with_engine(backend, spin, [&](net::ServerEngine auto& io) {
-    net::Fd listener = net::listen_on(options.address, options.backlog);
+    net::Fd listener = net::listen_on(options.address, options.backlog, options.port);
     const net::Address address = net::Address::of_socket(listener.get());
     if (options.next_hop) net::keep_syn(listener.get());
     if (io.description() != net::name_of(backend)) {

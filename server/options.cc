@@ -130,6 +130,9 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   line.option(
       "--port", "PORT", "port to listen on; 0 takes a free one and prints it (8888)",
       [&](auto text) { port = static_cast<std::uint16_t>(cli::parse_count(text, 0, 65535)); });
+  line.flag("--reuse-port",
+            "share the port with other processes that say so too: one for each core",
+            [&] { options.port = net::Port::kShared; });
   engine(line, options);
   limits(line, options);
   chain(line, options);

@@ -8,12 +8,14 @@
 #include "net/address.h"
 #include "net/backend.h"
 #include "net/busy_poll.h"
+#include "net/socket.h"
 
 namespace server {
 
 struct Options {
   std::optional<net::Backend> backend = net::Backend::kEpoll;  // nullopt: auto
   net::Address address;
+  net::Port port = net::Port::kOwn;
   int backlog = 4096;
   std::optional<int> max_connections;  // nullopt: as many as RLIMIT_NOFILE allows
   net::Nanos idle_timeout = net::kNever;

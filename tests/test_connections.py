@@ -9,7 +9,8 @@ import pytest
 from conversation import (ask, conversations, converse, expect_end, greedy_peers, random_bytes,
                           receive, reset)
 from expect import expect_same
-from server_process import SANITIZER, Backend, EchoServer, scaled
+from server_process import (SANITIZER, Backend, EchoServer, RunProgram, StartServer,
+                            scaled)
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -110,5 +111,28 @@ def test_ten_thousand_connections_leave_nothing_behind(server: EchoServer,
         come_and_go(server, wave)
     server.await_fds(at_rest)
     grown = server.resident_bytes() - before
-    assert SANITIZER or grown <= MIB, (
+    # libc keeps stacks of threads that have ended, as many as there were at once: up to a wave.
+    allowed = MIB if backend.name != "blocking" else wave * 16 * KIB
+    assert SANITIZER or grown <= allowed, (
         f"expected the memory of the server to be what it was, it grew by {grown // KIB} KiB")
+
+
+# ---- several servers on one port
+
+def test_processes_share_a_port(start_server: StartServer, launch: StartServer,
+                                backend: Backend) -> None:
+    first = start_server("--reuse-port")
+    second = launch(f"--backend={backend.name}", f"--port={first.port}", "--reuse-port")
+    for connection in first.connect_many(64):
+        ask(connection)
+    shares = [server.counters()["accepted"] for server in (first, second)]
+    assert sum(shares) == 64
+    assert min(shares) > 0, f"expected the kernel to give both some of 64 connections: {shares}"
+
+
+def test_a_port_is_shared_only_by_those_who_say_so(start_server: StartServer,
+                                                   run_program: RunProgram) -> None:
+    server = start_server()
+    ended = run_program("echo-server", f"--port={server.port}", "--reuse-port")
+    assert ended.returncode == 1
+    assert "Address already in use" in ended.stderr

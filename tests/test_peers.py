@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(os.environ["ECHOBENCH_BIN"])
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from echobench.field import peers  # noqa: E402
 from echobench.listening import free_port, listens  # noqa: E402
 from echobench.plan import Subject  # noqa: E402
-from echobench.presets import peers  # noqa: E402
 from echobench.subjects import missing, start_command  # noqa: E402
 
 PEERS = peers(ROOT, BIN)

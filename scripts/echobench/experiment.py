@@ -101,11 +101,12 @@ class Experiment:
         failures = Counter((each.workload, each.subject) for each in self.slices if each.failure)
         return [cell for cell, count in failures.items() if count >= MOST_FAILURES]
 
-    def client_command(self, workload: Workload, address: str) -> list[str]:
-        """The load generator: the same for each subject, or it would be measured too."""
+    def client_command(self, subject: Subject, workload: Workload, address: str) -> list[str]:
+        """The load generator: the same for each subject, or it would be measured too. Only the
+        floor, which is no server, comes as a pair."""
         manifest = self.manifest
         command = [
-            str(self.bin / "loadgen"),
+            *(subject.client or [str(self.bin / "loadgen")]),
             address,
             *workload.options(),
             f"--duration={manifest.duration_s:g}s",
@@ -136,6 +137,7 @@ class Experiment:
     def _measure(self, block: int, workload: str, subject: str, progress: Progress) -> Slice:
         manifest = self.manifest
         load = next(each for each in manifest.workloads if each.name == workload)
+        server = next(each for each in manifest.subjects if each.name == subject)
         what = f"block {block + 1}{self._of_blocks()}  {workload}  {subject}"
         began, left_s = time.monotonic(), self.total_s()
 
@@ -146,10 +148,10 @@ class Experiment:
         setup = Setup(
             block=block,
             workload=workload,
-            subject=next(each for each in manifest.subjects if each.name == subject),
+            subject=server,
             keys=load.keys,
             cpu=manifest.placement.server,
-            client_command=lambda address: self.client_command(load, address),
+            client_command=lambda address: self.client_command(server, load, address),
             timeout_s=manifest.warmup_s + manifest.duration_s + CLIENT_GRACE_S,
         )
         measured = run_slice(setup, tick)

@@ -32,7 +32,8 @@ Measures subjects under workloads against each other: many short slices, each wi
 in blocks that hold every subject once in random order. Ctrl-C keeps what was measured, and
 --resume goes on with it.
 
-A subject is a backend of echo-server (epoll, io_uring, poll, blocking), NAME=OPTIONS for
+A subject is a backend of echo-server (epoll, io_uring, poll, blocking), a peer in bench/peers or a
+floor by its name (Boost.Asio, "plain epoll", floor, "spinning floor" ...), NAME=OPTIONS for
 echo-server with these options, or NAME=COMMAND for any command with {port} in it:
   --subject=epoll --subject='calm=--backend=epoll --busy-poll=off' --subject='mine=./srv {port}'
 The first one is the baseline unless --baseline names another. Options with values a,b,c make one
@@ -56,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     made = Parser(
         prog="experiment", allow_abbrev=False, description=DESCRIPTION,
         usage="scripts/experiment --subject=... [OPTION]...\n"
-        "       scripts/experiment --preset=lab|field [--quick] [OPTION]...\n"
+        "       scripts/experiment --preset=lab|field|scaling [--quick] [OPTION]...\n"
         "       scripts/experiment --resume=DIR [OPTION]...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="The wrapper takes --no-install and --no-build too.\n"
@@ -67,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--subject", action="append", default=[], metavar="SUBJECT",
                       help="one more; see above")
     what.add_argument("--preset", choices=list(PRESETS),
-                      help="lab: the lecture's server to io_uring; field: beside other libraries")
+                      help="lab: the lecture's server to io_uring; field: beside other libraries; "
+                      "scaling: beside the floor, 1 to 19,000 connections, 1 B to 1 MiB")
     what.add_argument("--quick", action="store_true", help="the preset in short slices")
     what.add_argument("--baseline", metavar="NAME", help="compare with this subject")
     what.add_argument("--connections", type=numbers, metavar="N,...", help="(500)")
@@ -145,7 +147,7 @@ def _new_manifest(
 ) -> Manifest:
     bin_directory = from_here(parsed.bin)
     try:
-        named = [subjects.parse(each, bin_directory) for each in parsed.subject]
+        named = [subjects.parse(each, bin_directory, from_here(ROOT)) for each in parsed.subject]
     except subjects.BadSubject as error:
         made.error(f"--subject: {error}")
     loads = _workloads(parsed)

@@ -27,9 +27,10 @@ def differences(sets: Sequence[ResultSet], workloads: Sequence[str]) -> list[Dif
     continued on another machine is two."""
     facts: dict[tuple[str, str], dict[str, None]] = {}
     for one in sets:
+        pairs = {each.name for each in one.manifest.subjects if each.client}
         for each in one.slices:
             if each.result is not None and each.workload in workloads:
-                for aspect, what, value in _facts(each):
+                for aspect, what, value in _facts(each, each.subject not in pairs):
                     facts.setdefault((aspect, what), {})[value] = None
         window = f"{one.manifest.duration_s:g} s after {one.manifest.warmup_s:g} s"
         facts.setdefault(("window", "window"), {})[window] = None
@@ -48,7 +49,7 @@ def common_workloads(sets: Sequence[ResultSet]) -> list[str]:
     return [name for name in names if all(name in other for other in others)]
 
 
-def _facts(measured: Slice) -> Iterable[tuple[str, str, str]]:
+def _facts(measured: Slice, by_loadgen: bool) -> Iterable[tuple[str, str, str]]:
     """(aspect, what, value) of one slice."""
     assert measured.result is not None
     config, context = measured.result["config"], measured.result["context"]
@@ -59,5 +60,5 @@ def _facts(measured: Slice) -> Iterable[tuple[str, str, str]]:
     yield "kernel", "kernel", str(context["kernel"])
     tool = measured.result["tool"]
     yield "loadgen", "loadgen", f"{tool['version']} ({tool['git']})"
-    for key in CLIENT:
+    for key in CLIENT if by_loadgen else ():
         yield "loadgen", f"loadgen's {key}", str(config[key])

@@ -15,7 +15,7 @@ def resident_bytes(pid: int, proc: Path = PROC) -> int | None:
     own = _of_one(proc / str(pid) / "status")
     if own is None:
         return None
-    return own + sum(resident_bytes(child, proc) or 0 for child in _children(proc / str(pid)))
+    return own + sum(resident_bytes(child, proc) or 0 for child in children_of(pid, proc))
 
 
 def _of_one(status: Path) -> int | None:
@@ -27,9 +27,10 @@ def _of_one(status: Path) -> int | None:
         return None
 
 
-def _children(process: Path) -> list[int]:
+def children_of(pid: int, proc: Path = PROC) -> list[int]:
+    """The processes that it has started and that still run."""
     try:
-        return [int(pid) for task in (process / "task").iterdir()
-                for pid in (task / "children").read_text().split()]
+        return [int(child) for task in (proc / str(pid) / "task").iterdir()
+                for child in (task / "children").read_text().split()]
     except (OSError, ValueError):
         return []

@@ -13,7 +13,7 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
 # Those that appear in more than one report have places of their own.
 KNOWN = ("epoll", "io_uring", "poll", "blocking", "libuv", "libevent", "Boost.Asio", "Go", "Node",
-         "asyncio", "lecture")
+         "asyncio", "lecture", "plain epoll", "floor", "spinning floor")
 
 Dash = str | tuple[float, tuple[float, ...]]
 

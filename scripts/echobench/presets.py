@@ -1,14 +1,12 @@
 """Experiments with a name: what --preset=NAME stands for."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from echobench.field import floors, peers
 from echobench.plan import Subject, Workload, sweep
 from echobench.subjects import backend
-
-PYTHON = "/usr/bin/python3"
 
 
 @dataclass(frozen=True)
@@ -58,19 +56,28 @@ def field(root: Path, bin_directory: Path, quick: bool) -> Preset:
     )
 
 
-PRESETS = {"lab": lab, "field": field}
+def scaling(root: Path, bin_directory: Path, quick: bool) -> Preset:
+    """The engines from one connection to as many as a process may have, from a byte to a MiB, and
+    with many messages under way: beside the floor, and beside who is fastest of the field."""
+    fastest = ("plain epoll", "libuv", "libevent", "Boost.Asio")
+    return Preset(
+        title="The engines beside the floor",
+        subjects=[
+            backend("epoll", bin_directory),
+            backend("io_uring", bin_directory),
+            *floors(bin_directory),
+            *(each for each in peers(root, bin_directory) if each.name in fastest),
+        ],
+        baseline="epoll",
+        workloads=[
+            *sweep({"connections": [1, 10, 100, 500, 2000, 19000]}),
+            *sweep({"connections": [50], "pipeline": [1, 4, 16, 64]}),
+            *sweep({"connections": [4], "message_size": [1, 1024, 16384, 65536, 1 << 20]}),
+        ],
+        blocks=6 if quick else 12,
+        duration_s=0.3 if quick else 0.6,
+        warmup_s=0.1 if quick else 0.2,
+    )
 
 
-def peers(root: Path, bin_directory: Path) -> list[Subject]:
-    """The servers in bench/peers, those that cannot run here too: they are skipped visibly."""
-    built, source = bin_directory.parent / "bench/peers", root / "bench/peers"
-    node = shutil.which("node") or "node"
-    return [
-        Subject("libuv", [str(built / "libuv_echo"), "{port}"], needs="libuv1-dev"),
-        Subject("libevent", [str(built / "libevent_echo"), "{port}"], needs="libevent-dev"),
-        Subject("Boost.Asio", [str(built / "asio_echo"), "{port}"], needs="libboost-dev"),
-        Subject("Go", [str(built / "go_echo"), "{port}"], needs="golang-go"),
-        Subject("Node", [node, str(source / "node_echo.js"), "{port}"], needs="nodejs"),
-        Subject("asyncio", [PYTHON, str(source / "asyncio_echo.py"), "{port}"]),
-        Subject("lecture", [PYTHON, str(source / "lecture_echo.py"), "{port}"]),
-    ]
+PRESETS = {"lab": lab, "field": field, "scaling": scaling}

@@ -1,24 +1,27 @@
-"""scripts/readme: puts the recorded runs into README.md, or checks that they stand there.
+"""scripts/readme: puts the recorded runs into the documents, or checks that they stand there.
 
-So the README's figures cannot drift from runs that anyone can look up and repeat.
+So their figures cannot drift from runs that anyone can look up and repeat.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from echobench import result_set, table
+from echobench import result_set, strict_json, table
 from echobench.command_line import Parser, run
 from echobench.comparison import compare_all
+from echobench.costs import COSTS
 from echobench.findings import at_a_glance
 from echobench.loadgen_result import Result
 from echobench.marked_block import splice
 from echobench.method import repeat
 from echobench.result_set import BadResults, ResultSet
 from echobench.summary import summary
+from echobench.targets import TARGETS, beside_the_floor, standing, table_of
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT = ROOT / "README.md"
+COSTS_RECORD = "results/costs.json"
 DOES_NOT_HOLD = 3
 
 
@@ -51,21 +54,72 @@ def preset_block(record: ResultSet) -> str:
     )
 
 
-BLOCKS: dict[str, Callable[[ResultSet], str]] = {
-    "quickstart": quickstart_block,
-    "lab": preset_block,
-    "field": preset_block,
+def floor_block(record: ResultSet) -> str:
+    """The engines and their peers beside the floor."""
+    return (
+        f"`{repeat(record.manifest)}` on {record.manifest.started_at[:10]}, "
+        f"{_machine(_first_result(record))}. Throughput of the better of the two floors, and of the "
+        "others as a share of it, with 95 % intervals. "
+        f"[The whole report](../results/{record.name}/report.md).\n\n"
+        f"{table.markdown(beside_the_floor(record))}"
+    )
+
+
+def targets_block() -> str:
+    """Every target that has a record, and what was counted."""
+    standings, commands = [], []
+    for name in dict.fromkeys(each.record for each in TARGETS):
+        folder = ROOT / "results" / name
+        if folder.exists():
+            record = result_set.read(folder)
+            commands.append(f"{repeat(record.manifest)}   # results/{name}")
+            standings += [standing(each, record) for each in TARGETS if each.record == name]
+    parts = []
+    if standings:
+        shown = "\n".join(commands)
+        parts.append(f"```\n{shown}\n```\n\n{table.markdown(table_of(standings), left=4)}")
+    if (ROOT / COSTS_RECORD).exists():
+        parts.append(costs_table(strict_json.parse((ROOT / COSTS_RECORD).read_text())))
+    return "\n\n".join(parts)
+
+
+def costs_table(record: Mapping[str, Any]) -> str:
+    """What scripts/costs counted."""
+    rows = [["counted", "of", "on", "", "at most", ""]]
+    for cost in COSTS:
+        counted = record["costs"][cost.name]
+        rows.append([cost.what, cost.program, cost.backend, f"{counted:.3g}{cost.unit}",
+                     f"{cost.limit:g}{cost.unit}", "met" if counted <= cost.limit else "missed"])
+    return (f"`scripts/costs` on {record['counted_at'][:10]}, {record['compiler']}:\n\n"
+            f"{table.markdown(rows, left=3)}")
+
+
+def _of_preset(name: str, block: Callable[[ResultSet], str]) -> Callable[[], str]:
+    def text() -> str:
+        folder = ROOT / "results" / name
+        return block(result_set.read(folder)) if folder.exists() else ""
+
+    return text
+
+
+BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {
+        "quickstart": _of_preset("quickstart", quickstart_block),
+        "lab": _of_preset("lab", preset_block),
+        "field": _of_preset("field", preset_block),
+    },
+    "docs/PERFORMANCE.md": {
+        "targets": targets_block,
+        "scaling": _of_preset("scaling", floor_block),
+    },
 }
 
 
-def right_document(document: str) -> str:
-    """README.md as the records have it; what was not recorded has an empty block."""
-    for name, block in BLOCKS.items():
-        folder = ROOT / "results" / name
-        begin = (f"<!-- {name}: begin (written by scripts/readme from results/{name}; "
-                 "not by hand) -->")
-        text = block(result_set.read(folder)) if folder.exists() else ""
-        document = splice(document, begin, f"<!-- {name}: end -->", text)
+def right_document(path: str, document: str) -> str:
+    """The document as the records have it; what was not recorded has an empty block."""
+    for name, block in BLOCKS[path].items():
+        begin = f"<!-- {name}: begin (written by scripts/readme from results/; not by hand) -->"
+        document = splice(document, begin, f"<!-- {name}: end -->", block())
     return document
 
 
@@ -84,18 +138,20 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser(prog="readme", allow_abbrev=False, description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether it agrees")
     check = parser.parse_args(arguments).check
+    status = 0
     try:
-        document = DOCUMENT.read_text(encoding="utf-8")
-        right = right_document(document)
-        if not check:
-            DOCUMENT.write_text(right, encoding="utf-8")
-        elif right != document:
-            print("readme: README.md does not say what results/ says", file=sys.stderr)
-            return DOES_NOT_HOLD
+        for path in BLOCKS:
+            document = (ROOT / path).read_text(encoding="utf-8")
+            right = right_document(path, document)
+            if not check:
+                (ROOT / path).write_text(right, encoding="utf-8")
+            elif right != document:
+                print(f"readme: {path} does not say what results/ says", file=sys.stderr)
+                status = DOES_NOT_HOLD
     except (OSError, ValueError, BadResults) as error:
         print(f"readme: {error}", file=sys.stderr)
         return 1
-    return 0
+    return status
 
 
 if __name__ == "__main__":

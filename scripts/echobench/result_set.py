@@ -251,8 +251,9 @@ def _version(reader: Reader, known: int) -> None:
 
 
 def _subject(reader: Reader) -> Subject:
+    client = reader.texts("client") if "client" in reader.value else []
     return Subject(_name(reader, "name"), reader.texts("command"), reader.flag("own"),
-                   reader.text("needs", 500))
+                   reader.text("needs", 500), client)
 
 
 def _workload(reader: Reader) -> Workload:

@@ -1,6 +1,7 @@
 """Subjects as they are written on a command line.
 
     epoll                                     a backend of echo-server
+    Boost.Asio                                a peer, or a floor, by its name (echobench.field)
     patient=--backend=epoll --busy-poll=off   echo-server with these options
     mine=./my_server.py {port}                any command; {port} is where it is to listen
 """
@@ -10,8 +11,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from echobench.plan import NAME, NAME_RULE, Subject
+from echobench import field
+from echobench.plan import DEFAULTS, NAME, NAME_RULE, Subject
 
+ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = ("epoll", "io_uring", "poll", "blocking")
 
 
@@ -24,14 +27,17 @@ def backend(name: str, bin_directory: Path) -> Subject:
     return Subject(name, [str(bin_directory / "echo-server"), f"--backend={name}"], own=True)
 
 
-def parse(text: str, bin_directory: Path) -> Subject:
+def parse(text: str, bin_directory: Path, root: Path = ROOT) -> Subject:
     """Reads one; raises BadSubject."""
     if text in BACKENDS:
         return backend(text, bin_directory)
+    known = field.by_name(root, bin_directory)
+    if text in known:
+        return known[text]
     name, equals, command_text = text.partition("=")
     if not equals or not NAME.fullmatch(name):
         raise BadSubject(
-            f"{text!r} is neither one of {', '.join(BACKENDS)} nor NAME=COMMAND "
+            f"{text!r} is neither one of {', '.join((*BACKENDS, *known))} nor NAME=COMMAND "
             f"(a name has {NAME_RULE})"
         )
     try:
@@ -55,7 +61,7 @@ def start_command(
         return [*subject.command, "--port=0", *pin]
     command = []
     for part in subject.command:
-        for key, value in (("port", port), *keys.items()):
+        for key, value in (("port", port), *{**DEFAULTS, **keys}.items()):
             part = part.replace("{" + key + "}", f"{value:.15g}")
         command.append(part)
     return command

@@ -1,0 +1,269 @@
+"""What a message and a connection cost, counted instead of timed: the same on a busy machine.
+
+System calls by strace(1), user-space instructions by callgrind (valgrind(1)), memory by the kernel's
+books. Each is the difference between a larger and a smaller run, so that what a program does once is
+in none. Callgrind hides the vDSO, so a look at the clock is a system call there, and no instruction.
+"""
+
+import contextlib
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from echobench.memory import children_of, resident_bytes
+from echobench.processes import Program
+
+FEW, MANY = 2_000, 12_000  # messages
+FEW_IDLE, MANY_IDLE = 1_000, 19_000  # connections
+READY_S, RUN_S = 60.0, 300.0
+
+# Who asleep waits makes the fewest calls and runs no instruction while it waits.
+QUIET = "--busy-poll=off"
+
+
+class CannotCount(Exception):
+    """A tool is missing or a program failed; the text says which."""
+
+
+def server_syscalls(bin_directory: Path, backend: str) -> dict[str, float]:
+    """Calls per message, by name, with 50 connections that have one message under way each."""
+    few, many = (_server_trace(bin_directory, backend, count) for count in (FEW, MANY))
+    return _per_message(few, many)
+
+
+def client_syscalls(bin_directory: Path, backend: str) -> dict[str, float]:
+    """The same of loadgen."""
+    few, many = (_client_trace(bin_directory, backend, count) for count in (FEW, MANY))
+    return _per_message(few, many)
+
+
+def server_instructions(bin_directory: Path, backend: str) -> float:
+    """Of user space, per message of 64 bytes."""
+    few, many = (_server_instructions(bin_directory, backend, count) for count in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
+
+
+def client_instructions(bin_directory: Path, backend: str) -> float:
+    """Of loadgen, which compares every byte and records every latency."""
+    few, many = (_client_instructions(bin_directory, backend, count) for count in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
+
+
+def server_memory(bin_directory: Path, backend: str) -> float:
+    """Bytes of the server's own memory for each further connection that is idle, and has sent a
+    message before."""
+    few = idle_connections(FEW_IDLE)
+    many = idle_connections(MANY_IDLE)
+    with _server(bin_directory, backend) as (server, address), contextlib.ExitStack() as stack:
+        held = []
+        for count in (few, many):
+            _converse(stack, address, count - (few if count == many else 0))
+            held.append(resident_bytes(server.pid) or 0)
+    return (held[1] - held[0]) / (many - few)
+
+
+def client_memory(bin_directory: Path, backend: str) -> float:
+    """Bytes of loadgen's own memory for each further connection."""
+    few, many = idle_connections(FEW_IDLE), idle_connections(MANY_IDLE)
+    held = [_client_peak(bin_directory, backend, count) for count in (few, many)]
+    return (held[1] - held[0]) / (many - few)
+
+
+def idle_connections(wanted: int) -> int:
+    """As many of them as the limit of open files leaves room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return min(wanted, hard - 500)
+
+
+# ---- the programs
+
+
+@contextlib.contextmanager
+def _server(
+    bin_directory: Path, backend: str, under: Sequence[str] = ()
+) -> Iterator[tuple[Program, str]]:
+    command = [*under, str(bin_directory / "echo-server"), f"--backend={backend}", QUIET, "--port=0"]
+    with Program(command, stdout_pipe=True) as server:
+        line = server.first_line(READY_S)
+        if line is None or not line.startswith("listening on "):
+            server.stop()
+            raise CannotCount(f"{' '.join(command)}: {server.stderr().strip()}")
+        yield server, line.split()[2]
+
+
+def _load(address: str, bin_directory: Path, options: Sequence[str], under: Sequence[str] = ()) -> str:
+    """Runs loadgen to its end; what it said on stderr."""
+    command = [*under, str(bin_directory / "loadgen"), address, "--quiet", "--warmup=0s",
+               "--timeout=60s", *options]
+    with Program(command) as client:
+        status = client.wait(RUN_S)
+        if status != 0:
+            raise CannotCount(f"{' '.join(command)}: status {status}\n{client.stderr()}")
+        return client.stderr()
+
+
+def _messages(count: int) -> list[str]:
+    return ["--connections=50", f"--messages={count}"]
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise CannotCount(f"{name} is not there")
+    return path
+
+
+# ---- system calls
+
+
+def _server_trace(bin_directory: Path, backend: str, messages: int) -> Counter[str]:
+    with tempfile.NamedTemporaryFile() as summary:
+        with _server(bin_directory, backend, _strace(summary.name)) as (server, address):
+            _load(address, bin_directory, _messages(messages))
+            _end_traced(server)
+        return _calls(summary.name)
+
+
+def _client_trace(bin_directory: Path, backend: str, messages: int) -> Counter[str]:
+    with tempfile.NamedTemporaryFile() as summary, _server(bin_directory, "epoll") as (_, address):
+        options = [*_messages(messages), f"--backend={backend}", QUIET]
+        _load(address, bin_directory, options, _strace(summary.name))
+        return _calls(summary.name)
+
+
+def _end_traced(strace: Program) -> None:
+    """Ends the program under strace, which then writes its summary and ends too."""
+    for child in children_of(strace.pid):
+        os.kill(child, signal.SIGTERM)
+    if strace.wait(READY_S) != 0:
+        raise CannotCount(f"strace: {strace.stderr()}")
+
+
+def _strace(summary: str) -> list[str]:
+    return [_tool("strace"), "-f", "-c", "-U", "calls,name", "-o", summary]
+
+
+def _calls(summary: str) -> Counter[str]:
+    found = re.findall(r"^\s*(\d+)\s+(\w+)\s*$", Path(summary).read_text(), re.MULTILINE)
+    return Counter({name: int(calls) for calls, name in found if name != "total"})
+
+
+def _per_message(few: Counter[str], many: Counter[str]) -> dict[str, float]:
+    """Those that grow with the messages at all."""
+    each = {name: (many[name] - few[name]) / (MANY - FEW) for name in many}
+    return {name: calls for name, calls in sorted(each.items()) if abs(calls) >= 0.001}
+
+
+# ---- instructions
+
+
+def _server_instructions(bin_directory: Path, backend: str, messages: int) -> int:
+    with _server(bin_directory, backend, _callgrind()) as (server, address):
+        _load(address, bin_directory, _messages(messages))
+        server.stop()
+        return _collected(server.stderr())
+
+
+def _client_instructions(bin_directory: Path, backend: str, messages: int) -> int:
+    with _server(bin_directory, "epoll") as (_, address):
+        options = [*_messages(messages), f"--backend={backend}", QUIET]
+        return _collected(_load(address, bin_directory, options, _callgrind()))
+
+
+def _callgrind() -> list[str]:
+    return [_tool("valgrind"), "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+
+
+def _collected(said: str) -> int:
+    found = re.search(r"Collected : (\d+)", said)
+    if found is None:
+        raise CannotCount(f"callgrind counted nothing: {said[-500:]}")
+    return int(found[1])
+
+
+# ---- memory
+
+
+def _converse(stack: contextlib.ExitStack, address: str, count: int) -> None:
+    """So many further connections, each with a message that came back."""
+    host, _, port = address.rpartition(":")
+    for _ in range(count):
+        connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+        connection.sendall(b"Hello, world!")
+        if not connection.recv(100):
+            raise CannotCount("the server closed a connection")
+
+
+def _client_peak(bin_directory: Path, backend: str, connections: int) -> int:
+    """Under a message a second on each connection."""
+    peak = 0
+    with _server(bin_directory, "epoll") as (_, address):
+        command = [str(bin_directory / "loadgen"), address, "--quiet", "--warmup=0s",
+                   f"--connections={connections}", f"--rate={connections}", "--duration=3s",
+                   "--timeout=30s", f"--backend={backend}"]
+        with Program(command) as client:
+
+            def look() -> None:
+                nonlocal peak
+                peak = max(peak, resident_bytes(client.pid) or 0)
+
+            status = client.wait(RUN_S, look)
+            if status not in (0, 3):
+                raise CannotCount(f"{' '.join(command)}: status {status}\n{client.stderr()}")
+    return peak
+
+
+# ---- all of them
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Something that is counted: of which program on which engine, and what it may be."""
+
+    what: str
+    program: str
+    backend: str
+    limit: float
+    unit: str
+    count: Callable[[Path, str], float]
+
+    @property
+    def name(self) -> str:
+        """Unique among them."""
+        return f"{self.what}, {self.program} on {self.backend}"
+
+
+def _all_calls(trace: Callable[[Path, str], dict[str, float]]) -> Callable[[Path, str], float]:
+    return lambda bin_directory, backend: sum(trace(bin_directory, backend).values())
+
+
+_INSTRUCTIONS = "user-space instructions a message"
+_SYSCALLS = "system calls a message"
+_MEMORY = "user memory a connection"
+
+# The limits are those of the project's aims: two calls a message and one a batch on epoll, with the
+# batches that 50 connections make here; one call a batch on io_uring.
+COSTS = (
+    Cost(_INSTRUCTIONS, "echo-server", "epoll", 200, "", server_instructions),
+    Cost(_INSTRUCTIONS, "echo-server", "io_uring", 250, "", server_instructions),
+    Cost(_INSTRUCTIONS, "loadgen", "epoll", 500, "", client_instructions),
+    Cost(_INSTRUCTIONS, "loadgen", "io_uring", 500, "", client_instructions),
+    Cost(_SYSCALLS, "echo-server", "epoll", 2.2, "", _all_calls(server_syscalls)),
+    Cost(_SYSCALLS, "echo-server", "io_uring", 0.2, "", _all_calls(server_syscalls)),
+    Cost(_SYSCALLS, "loadgen", "epoll", 2.2, "", _all_calls(client_syscalls)),
+    Cost(_SYSCALLS, "loadgen", "io_uring", 0.2, "", _all_calls(client_syscalls)),
+    Cost(_MEMORY, "echo-server", "epoll", 100, " B", server_memory),
+    Cost(_MEMORY, "echo-server", "io_uring", 100, " B", server_memory),
+    Cost(_MEMORY, "loadgen", "epoll", 300, " B", client_memory),
+    Cost(_MEMORY, "loadgen", "io_uring", 300, " B", client_memory),
+)
