@@ -10,7 +10,7 @@
 // takes a port out of TIME_WAIT again after a second, on loopback by default since 4.19
 // (net.ipv4.tcp_tw_reuse=2, Documentation/networking/ip-sysctl.rst), so that a few addresses do.
 //
-// And where more than half of an address's ports are in use, connect(2) searches long for a free one
+// And where more than half of an address's ports are in use, connect(2) searches long for one more
 // (__inet_hash_connect: first among those of one parity): 19,000 connections took seconds to make.
 #pragma once
 

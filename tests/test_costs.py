@@ -1,7 +1,7 @@
 """What a message and a connection cost in calls, instructions and bytes: no more than was recorded.
 
-These are counts and hardly vary, so a tenth of slack is much. results/costs.json has the record, and
-scripts/costs makes it anew, which is right where a change is worth what it costs.
+These are counts and hardly vary, so a tenth of slack is much. results/costs.json has the record,
+and scripts/costs makes it anew, which is right where a change is worth what it costs.
 """
 
 import json

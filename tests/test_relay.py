@@ -234,12 +234,17 @@ def test_a_reset_right_after_the_accept_is_a_reset(start_server: StartServer,
     node.process.send_signal(signal.SIGSTOP)
     clients = node.connect_many(100)
     with ThreadPoolExecutor(1) as hop:
-        resets = hop.submit(lambda: [reset(next_hop.accept()) for _ in clients])
+        resets = hop.submit(reset_all, next_hop, len(clients))
         node.process.send_signal(signal.SIGCONT)
         resets.result(PATIENCE)
     for client in clients:
         with pytest.raises(ConnectionResetError):
             client.recv(100)
+
+
+def reset_all(next_hop: NextHop, count: int) -> None:
+    for _ in range(count):
+        reset(next_hop.accept())
 
 
 def free_port() -> int:

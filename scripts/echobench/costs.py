@@ -1,8 +1,9 @@
 """What a message and a connection cost, counted instead of timed: the same on a busy machine.
 
-System calls by strace(1), user-space instructions by callgrind (valgrind(1)), memory by the kernel's
-books. Each is the difference between a larger and a smaller run, so that what a program does once is
-in none. Callgrind hides the vDSO, so a look at the clock is a system call there, and no instruction.
+System calls by strace(1), user-space instructions by callgrind (valgrind(1)), memory by the
+kernel's books. Each is the difference between a larger and a smaller run, so that what a program
+does once is in none. Callgrind hides the vDSO: a look at the clock is a system call there, and no
+instruction.
 """
 
 import contextlib
@@ -92,7 +93,8 @@ def idle_connections(wanted: int) -> int:
 def _server(
     bin_directory: Path, backend: str, under: Sequence[str] = ()
 ) -> Iterator[tuple[Program, str]]:
-    command = [*under, str(bin_directory / "echo-server"), f"--backend={backend}", QUIET, "--port=0"]
+    command = [*under, str(bin_directory / "echo-server"), f"--backend={backend}", QUIET,
+               "--port=0"]
     with Program(command, stdout_pipe=True) as server:
         line = server.first_line(READY_S)
         if line is None or not line.startswith("listening on "):
@@ -101,7 +103,9 @@ def _server(
         yield server, line.split()[2]
 
 
-def _load(address: str, bin_directory: Path, options: Sequence[str], under: Sequence[str] = ()) -> str:
+def _load(
+    address: str, bin_directory: Path, options: Sequence[str], under: Sequence[str] = ()
+) -> str:
     """Runs loadgen to its end; what it said on stderr."""
     command = [*under, str(bin_directory / "loadgen"), address, "--quiet", "--warmup=0s",
                "--timeout=60s", *options]

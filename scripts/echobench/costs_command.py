@@ -1,4 +1,4 @@
-"""scripts/costs: counts what a message and a connection cost, and records it in results/costs.json."""
+"""scripts/costs: counts what a message and a connection cost; results/costs.json has the record."""
 
 import json
 import platform

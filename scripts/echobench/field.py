@@ -33,8 +33,9 @@ def peers(root: Path, bin_directory: Path) -> list[Subject]:
 def floors(bin_directory: Path) -> list[Subject]:
     """Whose ends sleep in recv(2), and whose ends ask again until something is there."""
     built = bin_directory.parent / "bench/floor"
-    server = [str(built / "floor_server"), "{port}", "{connections}", "{message_size}", "{pipeline}"]
     client = str(built / "floor_client")
+    server = [str(built / "floor_server"), "{port}", "{connections}", "{message_size}",
+              "{pipeline}"]
     asleep, spinning = FLOORS
     return [
         Subject(asleep, [*server, "block"], client=[client, "--busy-poll=off"]),

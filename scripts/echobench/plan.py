@@ -40,7 +40,7 @@ class Subject:
     command: list[str]
     own: bool = False
     needs: str = ""  # what to say where the command's program is not there
-    client: list[str] = field(default_factory=list)  # loads it in loadgen's place, and speaks as that
+    client: list[str] = field(default_factory=list)  # loads it in loadgen's place, as loadgen
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ def floor_block(record: ResultSet) -> str:
     """The engines and their peers beside the floor."""
     return (
         f"`{repeat(record.manifest)}` on {record.manifest.started_at[:10]}, "
-        f"{_machine(_first_result(record))}. Throughput of the better of the two floors, and of the "
-        "others as a share of it, with 95 % intervals. "
+        f"{_machine(_first_result(record))}. Throughput of the better of the two floors, and of "
+        "the others as a share of it, with 95 % intervals. "
         f"[The whole report](../results/{record.name}/report.md).\n\n"
         f"{table.markdown(beside_the_floor(record))}"
     )

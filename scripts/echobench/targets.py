@@ -1,7 +1,7 @@
-"""How fast ours is to be, and whether the records show it: each target is a ratio in one experiment.
+"""How fast ours is to be, and whether the records show it: ratios, each within one experiment.
 
-A target is met where the whole 95 % interval is on its good side, missed where the whole interval is
-on the other, and else not shown either way.
+A target is met where the whole 95 % interval is on its good side, missed where the whole interval
+is on the other, and else not shown either way.
 """
 
 from collections.abc import Sequence
@@ -123,7 +123,8 @@ def beside_the_floor(record: ResultSet) -> list[list[str]]:
         value = typical(THROUGHPUT, cells[workload.name, floor])
         row = [workload.name, "-" if value is None else THROUGHPUT.text(value)]
         for name in names:
-            pair = ((floor, cells[workload.name, floor]), (name, cells.get((workload.name, name), [])))
+            own = cells.get((workload.name, name), [])
+            pair = (floor, cells[workload.name, floor]), (name, own)
             found = next(each for each in compare(workload, *pair) if each.metric == THROUGHPUT)
             row.append(
                 found.words if found.ratio is None

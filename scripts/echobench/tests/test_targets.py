@@ -33,7 +33,8 @@ def test_the_interval_decides(record: ResultSet, limit: float, word: str) -> Non
 
 def test_a_workload_beside_another(record: ResultSet) -> None:
     found = standing(
-        Target("scaling", "500 connections", "epoll", THROUGHPUT, 0.8, beside="1 connection"), record
+        Target("scaling", "500 connections", "epoll", THROUGHPUT, 0.8, beside="1 connection"),
+        record,
     )
     assert found.divisor == "1 connection" and found.word == "met"
     rows = table_of([found])
