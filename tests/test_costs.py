@@ -1,7 +1,8 @@
 """What a message and a connection cost in calls, instructions and bytes: no more than was recorded.
 
-These are counts and hardly vary, so a tenth of slack is much. results/costs.json has the record,
-and scripts/costs makes it anew, which is right where a change is worth what it costs.
+These are counts and hardly vary, so a tenth of slack is much; only batches depend on what else the
+machine does. results/costs.json has the record, and scripts/costs makes it anew, which is right
+where a change is worth what it costs.
 """
 
 import json
@@ -27,6 +28,6 @@ def test_no_more_than_was_recorded(cost: Cost) -> None:
     record = json.loads(RECORD.read_text())
     if "instructions" in cost.what and compiler() != record["compiler"]:
         pytest.skip(f"recorded with {record['compiler']}, this is {compiler()}")
-    allowed = SLACK * record["costs"][cost.name] + NOISE[cost.unit]
+    allowed = SLACK * (cost.worst or record["costs"][cost.name]) + NOISE[cost.unit]
     counted = cost.count(PROGRAMS, cost.backend)
     assert counted <= allowed, f"{cost.name}: {counted:.4g}{cost.unit}, {allowed:.4g} are allowed"

@@ -65,6 +65,15 @@ def floor_block(record: ResultSet) -> str:
     )
 
 
+def ladder_block(record: ResultSet) -> str:
+    """io_uring beside itself without this or that."""
+    rows = at_a_glance(record.manifest, record.slices, compare_all(record.manifest, record.slices))
+    return (
+        f"`{repeat(record.manifest)}` on {record.manifest.started_at[:10]}: throughput of "
+        f"{record.manifest.baseline}, and of the others beside it.\n\n{table.markdown(rows)}"
+    )
+
+
 def targets_block() -> str:
     """Every target that has a record, and what was counted."""
     standings, commands = [], []
@@ -88,8 +97,9 @@ def costs_table(record: Mapping[str, Any]) -> str:
     rows = [["counted", "of", "on", "", "at most", ""]]
     for cost in COSTS:
         counted = record["costs"][cost.name]
+        word = "met" if round(counted, 2) <= cost.limit else "missed"
         rows.append([cost.what, cost.program, cost.backend, f"{counted:.3g}{cost.unit}",
-                     f"{cost.limit:g}{cost.unit}", "met" if counted <= cost.limit else "missed"])
+                     f"{cost.limit:g}{cost.unit}", word])
     return (f"`scripts/costs` on {record['counted_at'][:10]}, {record['compiler']}:\n\n"
             f"{table.markdown(rows, left=3)}")
 
@@ -111,6 +121,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/PERFORMANCE.md": {
         "targets": targets_block,
         "scaling": _of_preset("scaling", floor_block),
+        "ladder": _of_preset("ladder", ladder_block),
     },
 }
 

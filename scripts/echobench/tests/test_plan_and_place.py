@@ -123,3 +123,11 @@ def test_one_cpu_is_used_unpinned_and_said(tmp_path: Path) -> None:
     placement = place([3], tmp_path)
     assert (placement.server, placement.client) == (None, None)
     assert "one usable CPU" in placement.remark
+
+
+def test_a_peer_or_a_floor_is_known_by_its_name() -> None:
+    floor = parse("floor", Path("build/release/bin"))
+    assert floor.client == ["build/release/bench/floor/floor_client", "--busy-poll=off"]
+    command = start_command(floor, {"connections": 500}, None, 8000)
+    assert command == ["build/release/bench/floor/floor_server", "8000", "500", "64", "1", "block"]
+    assert parse("plain epoll", Path("bin")).command[0].endswith("plain_epoll_echo")
