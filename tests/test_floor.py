@@ -7,13 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-import jsonschema
 import pytest
 
-from server_process import PROGRAMS, ROOT
+from loadgen_fixtures import validator
+from server_process import PROGRAMS
 
 FLOOR = PROGRAMS.parent / "bench/floor"
-SCHEMA = json.loads((ROOT / "results/schema.json").read_text())
 
 
 def free_port() -> int:
@@ -56,7 +55,7 @@ def test_a_result_like_loadgen_s(way: str, poll: str, connections: int, size: in
                        f"--pipeline={pipeline}", f"--busy-poll={poll}")
     assert done.stderr == ""
     result = json.loads(done.stdout)
-    jsonschema.validate(result, SCHEMA)
+    validator().validate(result)
     totals = result["totals"]
     assert done.returncode == 0 and result["verdict"]["status"] != "invalid"
     assert totals["answered_in_window"] > connections

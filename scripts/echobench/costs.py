@@ -1,9 +1,9 @@
 """What a message and a connection cost, counted instead of timed: the same on a busy machine.
 
 System calls by strace(1), user-space instructions by callgrind (valgrind(1)), memory by the
-kernel's books. Each is the difference between a larger and a smaller run, so that what a program
-does once is in none. Callgrind hides the vDSO: a look at the clock is a system call there, and no
-instruction.
+kernel's books. Each but the waits is the difference between a larger and a smaller run, so that
+what a program does once is in none. Callgrind hides the vDSO: a look at the clock is a system call
+there, and no instruction.
 """
 
 import contextlib
@@ -30,20 +30,37 @@ READY_S, RUN_S = 60.0, 300.0
 QUIET = "--busy-poll=off"
 
 
+_WAITS = ("epoll_wait", "epoll_pwait2", "io_uring_enter")
+_CALLS = ("recvfrom", "recvmsg", "read", "sendto", "sendmsg", "write", "epoll_ctl", "ioctl",
+          "getsockopt", "setsockopt", "clock_gettime", "futex")
+
+Count = Callable[[Path, str], float]  # programs, backend
+Trace = Callable[[Path, str, int], Counter[str]]  # with so many messages
+
+
 class CannotCount(Exception):
     """A tool is missing or a program failed; the text says which."""
 
 
-def server_syscalls(bin_directory: Path, backend: str) -> dict[str, float]:
-    """Calls per message, by name, with 50 connections that have one message under way each."""
-    few, many = (_server_trace(bin_directory, backend, count) for count in (FEW, MANY))
-    return _per_message(few, many)
+def calls_a_message(trace: Trace) -> Count:
+    """Those that a loop could make for each message, with 50 connections that have one message
+    under way each. (What loadgen's main thread does meanwhile grows with the time.)"""
+
+    def count(bin_directory: Path, backend: str) -> float:
+        few, many = (trace(bin_directory, backend, messages) for messages in (FEW, MANY))
+        return sum(many[name] - few[name] for name in _CALLS) / (MANY - FEW)
+
+    return count
 
 
-def client_syscalls(bin_directory: Path, backend: str) -> dict[str, float]:
-    """The same of loadgen."""
-    few, many = (_client_trace(bin_directory, backend, count) for count in (FEW, MANY))
-    return _per_message(few, many)
+def waits_a_message(trace: Trace) -> Count:
+    """Calls that fetch a batch: the fewer, the more there is in each."""
+
+    def count(bin_directory: Path, backend: str) -> float:
+        many = trace(bin_directory, backend, MANY)
+        return sum(many[name] for name in _WAITS) / MANY
+
+    return count
 
 
 def server_instructions(bin_directory: Path, backend: str) -> float:
@@ -162,11 +179,6 @@ def _calls(summary: str) -> Counter[str]:
     return Counter({name: int(calls) for calls, name in found if name != "total"})
 
 
-def _per_message(few: Counter[str], many: Counter[str]) -> dict[str, float]:
-    """Those that grow with the messages at all."""
-    each = {name: (many[name] - few[name]) / (MANY - FEW) for name in many}
-    return {name: calls for name, calls in sorted(each.items()) if abs(calls) >= 0.001}
-
 
 # ---- instructions
 
@@ -239,30 +251,13 @@ class Cost:
     backend: str
     limit: float
     unit: str
-    count: Callable[[Path, str], float]
+    count: Count
     worst: float | None = None  # where it depends on the batches: what it is with one message each
 
     @property
     def name(self) -> str:
         """Unique among them."""
         return f"{self.what}, {self.program} on {self.backend}"
-
-
-Trace = Callable[[Path, str], dict[str, float]]
-_WAITS = ("epoll_wait", "epoll_pwait2", "io_uring_enter")
-
-
-def _waits(trace: Trace) -> Callable[[Path, str], float]:
-    """Calls that fetch a batch: the fewer, the more there is in each."""
-    return lambda bin_directory, backend: sum(
-        calls for name, calls in trace(bin_directory, backend).items() if name in _WAITS
-    )
-
-
-def _others(trace: Trace) -> Callable[[Path, str], float]:
-    return lambda bin_directory, backend: sum(
-        calls for name, calls in trace(bin_directory, backend).items() if name not in _WAITS
-    )
 
 
 _INSTRUCTIONS = "user-space instructions a message"
@@ -277,14 +272,14 @@ COSTS = (
     Cost(_INSTRUCTIONS, "echo-server", "io_uring", 250, "", server_instructions),
     Cost(_INSTRUCTIONS, "loadgen", "epoll", 500, "", client_instructions),
     Cost(_INSTRUCTIONS, "loadgen", "io_uring", 500, "", client_instructions),
-    Cost(_SYSCALLS, "echo-server", "epoll", 2, "", _others(server_syscalls)),
-    Cost(_SYSCALLS, "echo-server", "io_uring", 0, "", _others(server_syscalls)),
-    Cost(_SYSCALLS, "loadgen", "epoll", 2, "", _others(client_syscalls)),
-    Cost(_SYSCALLS, "loadgen", "io_uring", 0, "", _others(client_syscalls)),
-    Cost(_BATCHES, "echo-server", "epoll", 0.2, "", _waits(server_syscalls), worst=1),
-    Cost(_BATCHES, "echo-server", "io_uring", 0.2, "", _waits(server_syscalls), worst=1),
-    Cost(_BATCHES, "loadgen", "epoll", 0.2, "", _waits(client_syscalls), worst=2),
-    Cost(_BATCHES, "loadgen", "io_uring", 0.2, "", _waits(client_syscalls), worst=2),
+    Cost(_SYSCALLS, "echo-server", "epoll", 2, "", calls_a_message(_server_trace)),
+    Cost(_SYSCALLS, "echo-server", "io_uring", 0, "", calls_a_message(_server_trace)),
+    Cost(_SYSCALLS, "loadgen", "epoll", 2, "", calls_a_message(_client_trace)),
+    Cost(_SYSCALLS, "loadgen", "io_uring", 0, "", calls_a_message(_client_trace)),
+    Cost(_BATCHES, "echo-server", "epoll", 0.2, "", waits_a_message(_server_trace), worst=1),
+    Cost(_BATCHES, "echo-server", "io_uring", 0.2, "", waits_a_message(_server_trace), worst=1),
+    Cost(_BATCHES, "loadgen", "epoll", 0.2, "", waits_a_message(_client_trace), worst=2),
+    Cost(_BATCHES, "loadgen", "io_uring", 0.2, "", waits_a_message(_client_trace), worst=2),
     Cost(_MEMORY, "echo-server", "epoll", 100, " B", server_memory),
     Cost(_MEMORY, "echo-server", "io_uring", 100, " B", server_memory),
     Cost(_MEMORY, "loadgen", "epoll", 300, " B", client_memory),
