@@ -46,6 +46,7 @@ clang-format      clang-format
 clang-tidy        clang-tidy
 shellcheck        shellcheck
 python3-pytest
+python3-hypothesis
 python3-jsonschema
 libhdrhistogram-java
 tshark            tshark

@@ -102,9 +102,10 @@ class Client {
     for (Connection& c : connections_) begin_message(c, net::now());
     Reading before = read();
     bool begun = false;
+    // All end in the same round: the server would wait for one that has no more to say.
     for (std::size_t open = connections_.size(); open > 0;) {
+      const bool last = net::now() >= end_;
       for (Connection& c : connections_) {
-        if (c.turns_left == 0) continue;
         await_reply<kWaiting>(c.fd, buffer);
         if (--c.turns_left > 0) {
           send_all(c.fd, message_);
@@ -116,10 +117,10 @@ class Client {
           before = read();
         }
         complete(c, t);
-        if (t < end_) {
-          begin_message(c, t);
-        } else {
+        if (last) {
           --open;
+        } else {
+          begin_message(c, t);
         }
       }
     }

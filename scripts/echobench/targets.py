@@ -44,8 +44,10 @@ def _both(target: Target, names: Sequence[str] = OURS) -> list[Target]:
     return [replace(target, subject=name) for name in names]
 
 
-def _throughput(workload: str, limit: float, against: Sequence[str]) -> list[Target]:
-    return _both(Target("scaling", workload, "", THROUGHPUT, limit, against))
+def _throughput(
+    workload: str, limit: float, against: Sequence[str], record: str = "scaling"
+) -> list[Target]:
+    return _both(Target(record, workload, "", THROUGHPUT, limit, against))
 
 
 TARGETS = (
@@ -56,10 +58,10 @@ TARGETS = (
     *(Target("busy-poll", f"{load}, busy-poll=always", name, THROUGHPUT, 0.90, [f"{name} always"])
       for name in OURS for load in ("1 connection", "500 connections")),
     *_throughput("50 connections, pipeline 16", 1.3, PEERS),
-    *_throughput("4 connections, 64 KiB", 1.0, PEERS),
-    *_throughput("4 connections, 64 KiB", 0.8, FLOORS),
-    *_throughput("4 connections, 1 MiB", 1.0, PEERS),
-    *_throughput("4 connections, 1 MiB", 0.8, FLOORS),
+    *_throughput("4 connections, 64 KiB", 1.0, PEERS, "large"),
+    *_throughput("4 connections, 64 KiB", 0.8, FLOORS, "large"),
+    *_throughput("4 connections, 1 MiB", 1.0, PEERS, "large"),
+    *_throughput("4 connections, 1 MiB", 0.8, FLOORS, "large"),
     *_both(Target("churn", "32 connections, churn=1", "", THROUGHPUT, 1.1, PEERS)),
     *_both(Target("scaling", "19000 connections", "", THROUGHPUT, 0.8, beside="500 connections")),
 )
