@@ -53,9 +53,9 @@ def _throughput(
 TARGETS = (
     *_throughput("500 connections", 0.90, FLOORS),
     *_throughput("500 connections", 1.0, PEERS),
-    *_both(Target("busy-poll", "1 connection, busy-poll=always", "", P50, 1.15, FLOORS),
+    *_both(Target("busy-poll", "1 connection", "", P50, 1.15, FLOORS),
            ("epoll always", "io_uring always")),
-    *(Target("busy-poll", f"{load}, busy-poll=always", name, THROUGHPUT, 0.90, [f"{name} always"])
+    *(Target("busy-poll", load, name, THROUGHPUT, 0.90, [f"{name} always"])
       for name in OURS for load in ("1 connection", "500 connections")),
     *_throughput("50 connections, pipeline 16", 1.3, PEERS),
     *_throughput("4 connections, 64 KiB", 1.0, PEERS, "large"),
@@ -95,7 +95,7 @@ def standing(target: Target, record: ResultSet) -> Standing:
         other = cells[target.beside, target.subject]
         return Standing(target, target.beside, _between(target.metric, other, own))
     other_name = best(target.against, target.workload, target.metric, cells)
-    pair = (other_name, cells[target.workload, other_name]), (target.subject, own)
+    pair = (other_name, cells.get((target.workload, other_name), [])), (target.subject, own)
     findings = compare(record.workload(target.workload), *pair)
     found = next(each for each in findings if each.metric == target.metric)
     return Standing(target, other_name, found.ratio)
@@ -122,11 +122,11 @@ def beside_the_floor(record: ResultSet) -> list[list[str]]:
     rows = [["", "floor", *names]]
     for workload in record.manifest.workloads:
         floor = best(FLOORS, workload.name, THROUGHPUT, cells)
-        value = typical(THROUGHPUT, cells[workload.name, floor])
+        value = typical(THROUGHPUT, cells.get((workload.name, floor), []))
         row = [workload.name, "-" if value is None else THROUGHPUT.text(value)]
         for name in names:
             own = cells.get((workload.name, name), [])
-            pair = (floor, cells[workload.name, floor]), (name, own)
+            pair = (floor, cells.get((workload.name, floor), [])), (name, own)
             found = next(each for each in compare(workload, *pair) if each.metric == THROUGHPUT)
             row.append(
                 found.words if found.ratio is None
@@ -137,11 +137,11 @@ def beside_the_floor(record: ResultSet) -> list[list[str]]:
 
 
 def best(names: Sequence[str], workload: str, metric: Metric, cells: Cells) -> str:
-    """Whose median is the best under this workload."""
+    """Whose median is the best under this workload; where none has one, the first."""
     values = {name: typical(metric, cells.get((workload, name), [])) for name in names}
     known = {name: value for name, value in values.items() if value is not None}
     pick = max if metric.higher_is_better else min
-    return pick(known, key=known.__getitem__)
+    return pick(known, key=known.__getitem__) if known else names[0]
 
 
 def _between(metric: Metric, below: Sequence[Slice], above: Sequence[Slice]) -> PairedRatio | None:
