@@ -16,6 +16,7 @@ from echobench.measure import Slice
 from echobench.palette import Look, looks
 from echobench.plan import DEFAULTS, Workload
 from echobench.quantity import duration, rate
+from echobench.quantity import size as size_text
 from echobench.result_set import ResultSet, parse_time
 from echobench.spread import typical_of
 
@@ -26,7 +27,7 @@ NINES = (0.0, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 SWEEPS = {
     "connections": "connections",
     "hops": "length of the chain, hops",
-    "message_size": "message size, bytes",
+    "message_size": "message size",
     "pipeline": "messages outstanding on a connection",
 }
 
@@ -272,9 +273,14 @@ def _sweep_axis(axes: Axes, key: str, values: Sequence[float]) -> None:
         axes.margins(x=0.06)
     if len(ticks) > 9:
         ticks = ticks[:: math.ceil(len(ticks) / 9)]
-    text = _rate_tick if key == "rate" else lambda value: f"{value:g}"
-    axes.set_xticks(ticks, [text(each) for each in ticks])
+    axes.set_xticks(ticks, [_tick_of(key, each) for each in ticks])
     axes.minorticks_off()
+
+
+def _tick_of(key: str, value: float) -> str:
+    if key == "rate":
+        return _rate_tick(value)
+    return _short(size_text(value)) if key == "message_size" else f"{value:g}"
 
 
 def _known(metric: Metric, slices: Sequence[Slice], holding: bool = True) -> list[float]:

@@ -140,3 +140,13 @@ def test_the_median_s_interval_is_the_tabled_one() -> None:
         assert (typical.low, typical.high) == (rank, count - 1 - rank)
     assert typical_of([3, 1, 2]) == typical_of([1, 2, 3])
     assert (typical_of([1, 2]).value, typical_of([1, 2]).low) == (1.5, None)
+
+
+@pytest.mark.parametrize("key, value, text", [
+    ("message_size", 1, "1 B"), ("message_size", 16384, "16 KiB"),
+    ("message_size", 1 << 20, "1 MiB"), ("connections", 19000, "19000"),
+    ("rate", 20000, "20 k"),
+])
+def test_ticks_are_what_people_write(key: str, value: float, text: str) -> None:
+    figures = pytest.importorskip("echobench.figures")
+    assert figures._tick_of(key, value) == text
