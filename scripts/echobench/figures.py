@@ -273,8 +273,21 @@ def _sweep_axis(axes: Axes, key: str, values: Sequence[float]) -> None:
         axes.margins(x=0.06)
     if len(ticks) > 9:
         ticks = ticks[:: math.ceil(len(ticks) / 9)]
-    axes.set_xticks(ticks, [_tick_of(key, each) for each in ticks])
+    axes.set_xticks(ticks, _tick_texts(key, ticks))
     axes.minorticks_off()
+
+
+def _tick_texts(key: str, ticks: Sequence[float]) -> list[str]:
+    """None for a tick so near the last one that the two texts would touch."""
+    span = math.log(ticks[-1] / ticks[0])
+    texts: list[str] = []
+    written = 0.0
+    for tick in ticks:
+        text, place = _tick_of(key, tick), math.log(tick / ticks[0]) / span
+        fits = not texts or place - written >= 0.02 * len(text)
+        texts.append(text if fits else "")
+        written = place if fits else written
+    return texts
 
 
 def _tick_of(key: str, value: float) -> str:

@@ -150,3 +150,11 @@ def test_the_median_s_interval_is_the_tabled_one() -> None:
 def test_ticks_are_what_people_write(key: str, value: float, text: str) -> None:
     figures = pytest.importorskip("echobench.figures")
     assert figures._tick_of(key, value) == text
+
+
+def test_ticks_that_would_touch_are_bare() -> None:
+    figures = pytest.importorskip("echobench.figures")
+    sizes = [1, 1024, 16384, 65536, 1 << 20]
+    assert figures._tick_texts("message_size", sizes) == ["1 B", "1 KiB", "16 KiB", "", "1 MiB"]
+    assert figures._tick_texts("connections", [1, 10, 50, 100, 19000]) == [
+        "1", "10", "50", "100", "19000"]
