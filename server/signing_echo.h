@@ -1,9 +1,9 @@
 // The echo of a node with --sign: each line comes back with the node's name at its end.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "net/engine.h"
 #include "server/housekeeping.h"
@@ -64,7 +64,7 @@ class SigningEcho {
 
   Housekeeping& house_;
   std::string signature_;
-  std::vector<Client> streams_;  // by slot
+  std::deque<Client> streams_;  // by slot; what is being sent stays where it is while this grows
 };
 
 }  // namespace server

@@ -87,6 +87,25 @@ def ask_signed(connection: socket.socket, line: bytes, reply: bytes) -> None:
     assert receive(connection, len(reply)) == reply
 
 
+def test_signed_bytes_stay_put_while_others_arrive(start_server: StartServer) -> None:
+    """What is being sent must not move when the server makes room for more clients: lines that
+    wait to be answered, and after them, in the same batch, many who connect."""
+    server = start_server("--sign=al")
+    for _ in range(5):
+        early = server.connect_many(40)
+        for connection in early:
+            ask_signed(connection, b"warm\n", b"warm > al\n")
+        server.pause()
+        for number, connection in enumerate(early):
+            connection.sendall(b"line %d\n" % number)
+        late = server.connect_many(300)
+        server.go_on()
+        for number, connection in enumerate(early):
+            assert receive(connection, len(b"line %d > al\n" % number)) == b"line %d > al\n" % number
+        for connection in late:
+            ask_signed(connection, b"late\n", b"late > al\n")
+
+
 def test_too_long_a_line_closes_that_connection_only(start_server: StartServer) -> None:
     server = start_server("--sign=alice")
     other = server.connect()
