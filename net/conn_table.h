@@ -33,7 +33,7 @@ class ConnTable {
 
   /// The connection, or nullptr where it has ended.
   Conn* find(ConnId id) {
-    if (id.slot >= slots()) return nullptr;
+    if (id.slot >= slots_) return nullptr;
     Conn& conn = (*this)[id.slot];
     return conn.generation == id.generation ? &conn : nullptr;
   }
@@ -41,8 +41,8 @@ class ConnTable {
 
   Conn& operator[](std::uint32_t slot) { return blocks_[slot / kBlock][slot % kBlock]; }
 
-  std::uint32_t slots() const { return static_cast<std::uint32_t>(blocks_.size()) * kBlock; }
-  std::uint32_t used() const { return slots() - static_cast<std::uint32_t>(free_.size()); }
+  std::uint32_t slots() const { return slots_; }
+  std::uint32_t used() const { return slots_ - static_cast<std::uint32_t>(free_.size()); }
 
   /// io_uring's user_data has 28 bits for it.
   static constexpr std::uint32_t kLastGeneration = (1U << 28) - 1;
@@ -51,9 +51,10 @@ class ConnTable {
   static constexpr std::uint32_t kBlock = 256;
 
   void grow() {
-    const std::uint32_t first = slots();
+    const std::uint32_t first = slots_;
     free_.reserve(first + kBlock);
     blocks_.push_back(std::make_unique<Conn[]>(kBlock));
+    slots_ += kBlock;
     for (std::uint32_t i = kBlock; i-- > 0;) {
       blocks_.back()[i].generation = 1;
       free_.push_back(first + i);
@@ -61,6 +62,7 @@ class ConnTable {
   }
 
   std::vector<std::unique_ptr<Conn[]>> blocks_;
+  std::uint32_t slots_ = 0;
   std::vector<std::uint32_t> free_;
 };
 

@@ -116,12 +116,20 @@ class ReadinessEngine {
     return {static_cast<std::uint32_t>(tag), static_cast<std::uint32_t>(tag >> 32)};
   }
 
+  /// The one that is being served. Most verbs are for it, so it is looked up once a batch; and it
+  /// need not be in due_.
+  struct Current {
+    ConnId id;
+    Conn* conn = nullptr;
+  };
+  Conn* find(ConnId id) { return id == current_.id ? current_.conn : table_.find(id); }
+
   int wait(Nanos deadline);
   int sleep(Nanos deadline);
-  void arrived(ConnId id, std::uint32_t events);
+  void arrived(ConnId id, Conn& conn, std::uint32_t events);
   void connected(ConnId id, Conn& conn);
   template <class H>
-  void serve(H& handler, ConnId id);
+  void serve(H& handler, ConnId id, Conn& conn);
   template <class H>
   void receive(H& handler, ConnId id, Conn& conn);
   template <class H>
@@ -147,7 +155,7 @@ class ReadinessEngine {
   ConnTable<Conn> table_;
   std::vector<ConnId> due_;      // connections with something to do that no event will announce
   std::vector<ConnId> serving_;  // the part of due_ that is being served
-  ConnId current_;               // the one that serve() looks after, so it need not be in due_
+  Current current_;
   std::unique_ptr<std::byte[]> buffer_;
   EngineCounters counters_;
 };
@@ -167,56 +175,57 @@ void ReadinessEngine<R>::poll(H& handler, Nanos deadline) {
     } else if (tag == kWatchTag) {
       woken = true;
     } else {
-      current_ = id_of(tag);
-      arrived(current_, events);
-      serve(handler, current_);
+      const ConnId id = id_of(tag);
+      Conn* conn = table_.find(id);
+      if (conn == nullptr) continue;
+      current_ = {id, conn};
+      arrived(id, *conn, events);
+      serve(handler, id, *conn);
     }
   }
   serving_.swap(due_);
   for (const ConnId id : serving_) {
-    current_ = id;
-    if (Conn* conn = table_.find(id)) conn->queued = false;
-    serve(handler, id);
+    Conn* conn = table_.find(id);
+    if (conn == nullptr) continue;
+    conn->queued = false;
+    current_ = {id, conn};
+    serve(handler, id, *conn);
   }
-  current_ = ConnId{};
+  current_ = Current{};
   serving_.clear();
   if (woken) handler.on_wake(*this);
 }
 
 template <Readiness R>
 template <class H>
-void ReadinessEngine<R>::serve(H& handler, ConnId id) {
-  Conn* conn = table_.find(id);
-  if (conn == nullptr) return;
-  if (conn->opened && !conn->closing) {
-    conn->opened = false;
+[[gnu::always_inline]] inline void ReadinessEngine<R>::serve(H& handler, ConnId id, Conn& conn) {
+  if (conn.opened) {
+    conn.opened = false;
     handler.on_open(*this, id);
   }
-  if (conn->readable && conn->wants_recv && !conn->closing) receive(handler, id, *conn);
-  if (conn->sent && !conn->closing) {
-    conn->sent = false;
+  if (conn.readable && conn.wants_recv) receive(handler, id, conn);
+  if (conn.sent) {
+    conn.sent = false;
     handler.on_sent(*this, id);
   }
-  if (conn->closing) {
-    finish(handler, id, *conn);
-  } else if (conn->sent || (conn->readable && conn->wants_recv)) {
-    current_ = ConnId{};
-    enqueue(id, *conn);  // the others first
+  if (conn.closing) {
+    finish(handler, id, conn);
+  } else if (conn.sent || (conn.readable && conn.wants_recv)) {
+    current_ = Current{};
+    enqueue(id, conn);  // the others first
   }
 }
 
 template <Readiness R>
 template <class H>
-void ReadinessEngine<R>::receive(H& handler, ConnId id, Conn& conn) {
+[[gnu::always_inline]] inline void ReadinessEngine<R>::receive(H& handler, ConnId id, Conn& conn) {
   const ssize_t got = ::recv(conn.fd, buffer_.get(), kReceiveBuffer, 0);
-  if (got > 0) {
+  if (got >= 0) {
+    // Emptied, unless there is nothing but FIN: that is told again to who asks again.
     const auto size = static_cast<std::size_t>(got);
-    if (size < kReceiveBuffer && !conn.short_read_lies) drained(conn);
+    if (size > 0 && size < kReceiveBuffer && !conn.short_read_lies) drained(conn);
     conn.wants_recv = false;
     handler.on_recv(*this, id, Bytes(buffer_.get(), size));
-  } else if (got == 0) {
-    conn.wants_recv = false;  // stays readable: FIN is told again to who asks again
-    handler.on_recv(*this, id, Bytes());
   } else if (errno == EAGAIN) {
     drained(conn);
     conn.short_read_lies = false;
@@ -233,13 +242,14 @@ void ReadinessEngine<R>::drained(Conn& conn) {
 
 template <Readiness R>
 template <class H>
-void ReadinessEngine<R>::finish(H& handler, ConnId id, Conn& conn) {
+[[gnu::noinline]] void ReadinessEngine<R>::finish(H& handler, ConnId id, Conn& conn) {
   const int error = conn.error;
   readiness_.remove(conn.fd);
   ::close(conn.fd);
   conn.fd = -1;
   handler.on_close(*this, id, error);
   table_.free(id);
+  current_ = Current{};
   if (accept_again_at_ != kNever) accept_again_at_ = 0;  // a descriptor has come free
 }
 
@@ -344,7 +354,7 @@ void ReadinessEngine<R>::begin(ConnId id, Conn& conn) {
 }
 
 template <Readiness R>
-void ReadinessEngine<R>::connected(ConnId id, Conn& conn) {
+[[gnu::noinline]] void ReadinessEngine<R>::connected(ConnId id, Conn& conn) {
   conn.connecting = false;
   const int error = pending_error(conn.fd);
   if (error != 0) return fail(id, conn, error);
@@ -354,16 +364,16 @@ void ReadinessEngine<R>::connected(ConnId id, Conn& conn) {
 // ---- the verbs
 
 template <Readiness R>
-void ReadinessEngine<R>::recv(ConnId id) {
-  Conn* conn = table_.find(id);
+[[gnu::always_inline]] inline void ReadinessEngine<R>::recv(ConnId id) {
+  Conn* conn = find(id);
   if (conn == nullptr || conn->closing) return;
   conn->wants_recv = true;
   if (conn->readable) enqueue(id, *conn);
 }
 
 template <Readiness R>
-void ReadinessEngine<R>::send(ConnId id, Bytes bytes, Nanos* stamp) {
-  Conn* conn = table_.find(id);
+[[gnu::always_inline]] inline void ReadinessEngine<R>::send(ConnId id, Bytes bytes, Nanos* stamp) {
+  Conn* conn = find(id);
   if (conn == nullptr || conn->closing) return;
   if (stamp != nullptr) *stamp = now();
   const ssize_t sent = ::send(conn->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -381,14 +391,14 @@ void ReadinessEngine<R>::send(ConnId id, Bytes bytes, Nanos* stamp) {
 
 template <Readiness R>
 void ReadinessEngine<R>::shutdown(ConnId id) {
-  Conn* conn = table_.find(id);
+  Conn* conn = find(id);
   if (conn == nullptr || conn->closing) return;
   if (::shutdown(conn->fd, SHUT_WR) != 0) fail(id, *conn, errno);
 }
 
 template <Readiness R>
 void ReadinessEngine<R>::close(ConnId id) {
-  Conn* conn = table_.find(id);
+  Conn* conn = find(id);
   if (conn != nullptr && !conn->closing) fail(id, *conn, 0);
 }
 
@@ -407,7 +417,7 @@ std::size_t ReadinessEngine<R>::unread(ConnId id) const {
 // ---- parked sends, errors, events
 
 template <Readiness R>
-void ReadinessEngine<R>::park(ConnId id, Conn& conn, Bytes rest) {
+[[gnu::noinline]] void ReadinessEngine<R>::park(ConnId id, Conn& conn, Bytes rest) {
   ++counters_.parked;
   conn.parked = in_receive_buffer(rest) ? ParkedSend::copy_of(rest) : ParkedSend::holding(rest);
   if (!conn.parked) return fail(id, conn, ENOMEM);
@@ -419,7 +429,7 @@ void ReadinessEngine<R>::park(ConnId id, Conn& conn, Bytes rest) {
 }
 
 template <Readiness R>
-void ReadinessEngine<R>::flush(ConnId id, Conn& conn) {
+[[gnu::noinline]] void ReadinessEngine<R>::flush(ConnId id, Conn& conn) {
   while (!conn.parked->rest().empty()) {
     const Bytes rest = conn.parked->rest();
     const ssize_t sent = ::send(conn.fd, rest.data(), rest.size(), MSG_NOSIGNAL);
@@ -434,7 +444,8 @@ void ReadinessEngine<R>::flush(ConnId id, Conn& conn) {
 }
 
 template <Readiness R>
-void ReadinessEngine<R>::fail(ConnId id, Conn& conn, int error) {
+[[gnu::noinline]] void ReadinessEngine<R>::fail(ConnId id, Conn& conn, int error) {
+  conn.opened = conn.wants_recv = conn.sent = false;  // nothing is due any more but the end
   conn.closing = true;
   conn.error = error;
   conn.parked.reset();
@@ -442,24 +453,23 @@ void ReadinessEngine<R>::fail(ConnId id, Conn& conn, int error) {
 }
 
 template <Readiness R>
-void ReadinessEngine<R>::enqueue(ConnId id, Conn& conn) {
-  if (conn.queued || id == current_) return;
+[[gnu::always_inline]] inline void ReadinessEngine<R>::enqueue(ConnId id, Conn& conn) {
+  if (&conn == current_.conn || conn.queued) return;
   conn.queued = true;
   due_.push_back(id);
 }
 
 template <Readiness R>
-void ReadinessEngine<R>::arrived(ConnId id, std::uint32_t events) {
-  Conn* conn = table_.find(id);
-  if (conn == nullptr || conn->closing) return;
-  if (conn->connecting) {
-    connected(id, *conn);
-    if (conn->closing) return;  // else the same edge may tell of bytes, or of FIN, too
+[[gnu::always_inline]] inline void ReadinessEngine<R>::arrived(ConnId id, Conn& conn, std::uint32_t events) {
+  if (conn.closing) return;
+  if (conn.connecting) {
+    connected(id, conn);
+    if (conn.closing) return;  // else the same edge may tell of bytes, or of FIN, too
   }
   constexpr std::uint32_t kBehindTheData = EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR;
-  if ((events & (EPOLLIN | kBehindTheData)) != 0) conn->readable = true;
-  if ((events & kBehindTheData) != 0) conn->short_read_lies = true;
-  if (conn->parked && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) flush(id, *conn);
+  if ((events & (EPOLLIN | kBehindTheData)) != 0) conn.readable = true;
+  if ((events & kBehindTheData) != 0) conn.short_read_lies = true;
+  if (conn.parked && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) flush(id, conn);
 }
 
 template <Readiness R>

@@ -12,8 +12,7 @@ namespace server {
 
 class Connections {
  public:
-  /// Order by silence is kept only where an idle timeout needs it: it touches two neighbours.
-  Connections(std::uint32_t limit, bool ordered) : limit_(limit), ordered_(ordered) {}
+  explicit Connections(std::uint32_t limit) : limit_(limit) {}
 
   std::uint32_t count() const { return count_; }
   bool full() const { return count_ >= limit_; }
@@ -22,18 +21,17 @@ class Connections {
   /// Returns false where the connection was never added.
   bool remove(net::ConnId id);
 
-  /// The connection has moved bytes: it becomes the last to be idle. `owed` says whether bytes that
-  /// it sent are on their way back.
-  void moved(net::ConnId id, bool owed) {
-    Entry& entry = entries_[id.slot];
-    entry.owed = owed;
-    if (!ordered_) return;
-    entry.active_ms = now_ms_ & kTimeMask;
+  /// The connection has moved bytes: it becomes the last to be idle. Touches two neighbours, so it
+  /// is for those only who ask idle().
+  void moved(net::ConnId id) {
+    entries_[id.slot].active_ms = now_ms_ & kTimeMask;
     if (newest_ == id.slot) return;
     unlink(id.slot);
     append(id.slot);
   }
 
+  /// Whether bytes that it sent are on their way back.
+  void set_owed(net::ConnId id, bool owed) { entries_[id.slot].owed = owed; }
   bool owed(net::ConnId id) const { return entries_[id.slot].owed; }
   /// FIN was sent; remembered so that it is sent once.
   bool finished(net::ConnId id) const { return entries_[id.slot].finished; }
@@ -77,7 +75,6 @@ class Connections {
   std::uint32_t newest_ = kNone;
   std::uint32_t count_ = 0;
   std::uint32_t limit_;
-  bool ordered_;
   std::uint32_t now_ms_ = 0;
 };
 

@@ -29,7 +29,7 @@ std::vector<ConnId> all_of(const Connections& connections) {
 }
 
 TEST(Connections, CountsThem) {
-  Connections connections(kNoLimit, false);
+  Connections connections(kNoLimit);
   EXPECT_EQ(connections.count(), 0U);
   connections.add({0, 1});
   connections.add({7, 1});
@@ -39,18 +39,18 @@ TEST(Connections, CountsThem) {
 }
 
 TEST(Connections, IsFullAtItsLimit) {
-  Connections connections(2, false);
+  Connections connections(2);
   connections.add({0, 1});
   EXPECT_FALSE(connections.full());
   connections.add({1, 1});
   EXPECT_TRUE(connections.full());
   connections.remove({0, 1});
   EXPECT_FALSE(connections.full());
-  EXPECT_TRUE(Connections(0, false).full());
+  EXPECT_TRUE(Connections(0).full());
 }
 
 TEST(Connections, RemovesOnlyWhatWasAdded) {
-  Connections connections(kNoLimit, false);
+  Connections connections(kNoLimit);
   EXPECT_FALSE(connections.remove({0, 1}));
   connections.add({3, 5});
   EXPECT_FALSE(connections.remove({3, 4}));
@@ -62,21 +62,21 @@ TEST(Connections, RemovesOnlyWhatWasAdded) {
 }
 
 TEST(Connections, RemembersWhatIsOwedAndWhatWasFinished) {
-  Connections connections(kNoLimit, false);
+  Connections connections(kNoLimit);
   connections.add({0, 1});
   EXPECT_FALSE(connections.owed({0, 1}) || connections.finished({0, 1}));
-  connections.moved({0, 1}, true);
+  connections.set_owed({0, 1}, true);
   EXPECT_TRUE(connections.owed({0, 1}));
-  connections.moved({0, 1}, false);
+  connections.set_owed({0, 1}, false);
   EXPECT_FALSE(connections.owed({0, 1}));
   connections.set_finished({0, 1});
   EXPECT_TRUE(connections.finished({0, 1}));
 }
 
 TEST(Connections, ANewOneInAnOldSlotOwesNothing) {
-  Connections connections(kNoLimit, false);
+  Connections connections(kNoLimit);
   connections.add({0, 1});
-  connections.moved({0, 1}, true);
+  connections.set_owed({0, 1}, true);
   connections.set_finished({0, 1});
   connections.remove({0, 1});
   connections.add({0, 2});
@@ -84,7 +84,7 @@ TEST(Connections, ANewOneInAnOldSlotOwesNothing) {
 }
 
 TEST(Connections, VisitsAllAndEachMayBeRemovedMeanwhile) {
-  Connections connections(kNoLimit, false);
+  Connections connections(kNoLimit);
   for (std::uint32_t slot = 0; slot < 10; ++slot) connections.add({slot, slot + 1});
   EXPECT_EQ(all_of(connections).size(), 10U);
   connections.for_each([&](ConnId id) { EXPECT_TRUE(connections.remove(id)); });
@@ -92,7 +92,7 @@ TEST(Connections, VisitsAllAndEachMayBeRemovedMeanwhile) {
 }
 
 TEST(ConnectionsIdle, NobodyIsWithoutATimeout) {
-  Connections connections(kNoLimit, true);
+  Connections connections(kNoLimit);
   connections.add({0, 1});
   Nanos next_at = 0;
   EXPECT_EQ(connections.idle(1000 * kSecond, kNever, next_at), ConnId{});
@@ -100,20 +100,20 @@ TEST(ConnectionsIdle, NobodyIsWithoutATimeout) {
 }
 
 TEST(ConnectionsIdle, AnEmptyBookIsAskedAgainAfterATimeout) {
-  const Connections connections(kNoLimit, true);
+  const Connections connections(kNoLimit);
   Nanos next_at = 0;
   EXPECT_EQ(connections.idle(kSecond, 5 * kSecond, next_at), ConnId{});
   EXPECT_EQ(next_at, 6 * kSecond);
 }
 
 TEST(ConnectionsIdle, IsTheOneThatWasSilentLongestAndLongEnough) {
-  Connections connections(kNoLimit, true);
+  Connections connections(kNoLimit);
   connections.set_time(1 * kSecond);
   connections.add({0, 1});
   connections.set_time(2 * kSecond);
   connections.add({1, 1});
   connections.set_time(4 * kSecond);
-  connections.moved({0, 1}, false);
+  connections.moved({0, 1});
 
   Nanos next_at = 0;
   EXPECT_EQ(connections.idle(6 * kSecond, 5 * kSecond, next_at), ConnId{});
@@ -126,7 +126,7 @@ TEST(ConnectionsIdle, IsTheOneThatWasSilentLongestAndLongEnough) {
 }
 
 TEST(ConnectionsIdle, AskingAgainWhenTheBookSaysFindsIt) {
-  Connections connections(kNoLimit, true);
+  Connections connections(kNoLimit);
   const Nanos added = 17 * kSecond + 123'456;  // between two milliseconds
   connections.set_time(added);
   connections.add({0, 1});
@@ -138,7 +138,7 @@ TEST(ConnectionsIdle, AskingAgainWhenTheBookSaysFindsIt) {
 
 TEST(ConnectionsIdle, TheClockMayWrap) {
   for (const Nanos begin : {kWrap - 2 * kSecond, 3 * kWrap - kMillisecond, 4 * kWrap}) {
-    Connections connections(kNoLimit, true);
+    Connections connections(kNoLimit);
     connections.set_time(begin);
     connections.add({0, 1});
     connections.set_time(begin + kSecond);
@@ -186,7 +186,7 @@ class NaiveConnections {
 /// Both books through the same random life, beginning at this time.
 void agree(unsigned seed, Nanos now) {
   std::mt19937 random(seed);
-  Connections book(kNoLimit, true);
+  Connections book(kNoLimit);
   NaiveConnections naive;
   std::vector<std::uint32_t> generations(40, 0), free;
   for (std::uint32_t slot = 0; slot < generations.size(); ++slot) free.push_back(slot);
@@ -210,7 +210,8 @@ void agree(unsigned seed, Nanos now) {
     } else if (what < 8 && !naive.by_silence().empty()) {
       const ConnId id = anyone();
       const bool owed = random() % 2 == 0;
-      book.moved(id, owed);
+      book.set_owed(id, owed);
+      book.moved(id);
       naive.moved(id, owed, now);
     } else if (what == 8 && !naive.by_silence().empty()) {
       leave(anyone());

@@ -19,7 +19,8 @@ class Housekeeping {
  public:
   Housekeeping(const Options& options, std::uint32_t max_connections, net::Signals& signals)
       : options_(options),
-        connections_(max_connections, options.idle_timeout != net::kNever),
+        timed_(options.idle_timeout != net::kNever),
+        connections_(max_connections),
         signals_(signals) {}
 
   // ---- what a service tells of its clients
@@ -31,21 +32,21 @@ class Housekeeping {
   /// Bytes have come; until sent(), they are owed.
   template <net::ServerEngine IO>
   void received(IO& io, net::ConnId c, std::size_t bytes) {
-    note_time(io);
     counters_.bytes += bytes;
-    connections_.moved(c, true);
+    connections_.set_owed(c, true);
+    if (timed_) note_moved(io, c);
   }
   template <net::ServerEngine IO>
   void sent(IO& io, net::ConnId c) {
-    note_time(io);
-    connections_.moved(c, false);
+    connections_.set_owed(c, false);
+    if (timed_) note_moved(io, c);
   }
   void ended(net::ConnId c, int error) {
     if (error != 0) ++counters_.errors[error];
     connections_.remove(c);
   }
 
-  bool timed() const { return options_.idle_timeout != net::kNever; }
+  bool timed() const { return timed_; }
   bool draining() const { return drained_by_ != net::kNever; }
   Counters& counters() { return counters_; }
 
@@ -70,13 +71,15 @@ class Housekeeping {
   void drain_all(IO& io, Service& service);
 
   template <net::ServerEngine IO>
-  void note_time(IO& io) {
-    if (timed()) connections_.set_time(io.completed_at());
+  void note_moved(IO& io, net::ConnId c) {
+    connections_.set_time(io.completed_at());
+    connections_.moved(c);
   }
   template <net::ServerEngine IO>
   net::Nanos close_idle(IO& io, net::Nanos now);
 
   const Options& options_;
+  bool timed_;  // silent clients are closed
   Connections connections_;
   net::Signals& signals_;
   Counters counters_;
@@ -93,7 +96,7 @@ bool Housekeeping::admit(IO& io, net::ConnId c) {
     io.close(c);
     return false;
   }
-  note_time(io);
+  if (timed_) connections_.set_time(io.completed_at());
   connections_.add(c);
   return true;
 }
