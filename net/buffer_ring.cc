@@ -27,7 +27,9 @@ BufferRing::BufferRing(io_uring* ring, std::uint16_t group, unsigned count, std:
       entries_(std::bit_ceil(count)),
       mask_(io_uring_buf_ring_mask(entries_)),
       size_(size),
+      shift_(std::countr_zero(size)),
       memory_(static_cast<std::byte*>(map(count * size))),
+      end_(memory_ + count * size),
       ring_(static_cast<io_uring_buf_ring*>(map(entries_ * sizeof(io_uring_buf)))) {
   io_uring_buf_reg reg{};
   reg.ring_addr = reinterpret_cast<std::uint64_t>(ring_);

@@ -127,58 +127,14 @@ void UringEngine::arm_watch() {
 
 // ---- the verbs
 
-void UringEngine::recv(ConnId id) {
-  Conn* conn = table_.find(id);
-  if (conn == nullptr || conn->closing) return;
-  conn->wants_recv = true;
-  if (conn->inbox || conn->eof) {
-    enqueue(id, *conn);
-  } else if (conn->arm == Arm::kNone && !conn->starved) {
-    arm_recv(id, *conn);
-  }
-}
-
-void UringEngine::send(ConnId id, Bytes bytes, Nanos* stamp) {
-  Conn* conn = table_.find(id);
-  if (conn == nullptr || conn->closing) return;
-  conn->outgoing = bytes;
-  const std::less<> before;
-  const Bytes lent = delivering_.bytes;
-  const bool received = !lent.empty() && !before(bytes.data(), lent.data()) &&
-                        before(bytes.data(), lent.data() + lent.size());
-  if (received && delivering_.buffer != nullptr) {
-    conn->leased = std::exchange(delivering_.buffer, nullptr);
-  } else if (received && delivering_.inbox) {
-    conn->kept = std::move(delivering_.inbox);
-  } else if (received && !keep_rest(*conn)) {  // an earlier send has taken the buffer along
-    return fail(id, *conn, ENOMEM);
-  }
-  ++conn->pending;
-  io_uring_sqe* sqe = queue_send(id, *conn, MSG_DONTWAIT);
-  if (stamp != nullptr) stamps_.push_back(stamp);  // behind those that a full queue handed over
-  conn->trying = true;
-  if (!features_.silent_send) return;
-  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  conn->silent = true;
-  if (!conn->listed) silent_.push_back(id);
-  conn->listed = true;
-}
-
-io_uring_sqe* UringEngine::queue_send(ConnId id, Conn& conn, int flags) {
-  io_uring_sqe* sqe = request(Op::kSend, id);
-  io_uring_prep_send(sqe, conn.fd, conn.outgoing.data(), conn.outgoing.size(),
-                     MSG_NOSIGNAL | MSG_WAITALL | flags);
-  return sqe;
-}
-
 void UringEngine::shutdown(ConnId id) {
-  Conn* conn = table_.find(id);
+  Conn* conn = find(id);
   if (conn == nullptr || conn->closing) return;
   if (::shutdown(conn->fd, SHUT_WR) != 0) fail(id, *conn, errno);
 }
 
 void UringEngine::close(ConnId id) {
-  Conn* conn = table_.find(id);
+  Conn* conn = find(id);
   if (conn != nullptr && !conn->closing) fail(id, *conn, 0);
 }
 
@@ -238,18 +194,6 @@ void UringEngine::cancel(Op op, ConnId id) {
   sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
-// A full small buffer says that messages are larger than that; a row of small receives says that
-// they are not, or no longer.
-void UringEngine::note_size(ConnId id, Conn& conn, std::size_t size) {
-  if (size >= kSmallBuffer) {
-    conn.flow = Flow::kBulk;
-    conn.small_in_a_row = 0;
-    cancel_multishot(id, conn);
-  } else if (conn.flow != Flow::kSmall && ++conn.small_in_a_row >= kSmallStreak) {
-    conn.flow = Flow::kSmall;
-  }
-}
-
 // A receive that stops short of what is there has met an urgent mark (tcp(7)), and a multishot one
 // may then wait for an arrival that has already been. One that is armed anew looks first.
 void UringEngine::note_short_read(ConnId id, Conn& conn, std::size_t size) {
@@ -306,11 +250,6 @@ void UringEngine::rearm_starved() {
   }
 }
 
-void UringEngine::give_back(const std::byte* buffer) {
-  BufferRing& owner = small_.owns(buffer) ? small_ : large_;
-  owner.give_back(buffer);
-}
-
 void UringEngine::give_back(std::unique_ptr<Inbox> inbox) {
   if (spare_inboxes_.size() >= kSpareInboxes || inbox->capacity() > kLargeBuffer) return;
   inbox->clear();
@@ -334,7 +273,7 @@ void UringEngine::send_ended(ConnId id, int result) {
   if (conn.outgoing.empty() || conn.closing) {
     --conn.pending;
     drop_send(conn);
-    conn.sent = true;
+    conn.sent = !conn.closing;
     return enqueue(id, conn);
   }
   if (tried) {
@@ -364,36 +303,21 @@ bool UringEngine::keep_rest(Conn& conn) {
   return true;
 }
 
-void UringEngine::drop_send(Conn& conn) {
-  if (conn.leased != nullptr) give_back(std::exchange(conn.leased, nullptr));
-  if (conn.kept) give_back(std::move(conn.kept));
-  conn.outgoing = Bytes();
-}
-
 void UringEngine::fail(ConnId id, Conn& conn, int error) {
+  conn.opened = conn.wants_recv = conn.sent = false;  // nothing is due any more but the end
   conn.closing = true;
   conn.error = static_cast<std::int16_t>(error);
   cancel_all(id, conn);
   enqueue(id, conn);
 }
 
-void UringEngine::enqueue(ConnId id, Conn& conn) {
-  if (conn.queued) return;
-  conn.queued = true;
-  due_.push_back(id);
-}
-
 // ---- entering the kernel
 
-io_uring_sqe* UringEngine::request(Op op, ConnId id) {
+io_uring_sqe* UringEngine::make_room() {
+  stamp_sends();
+  submit_and_fetch();
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_.ring);
-  if (sqe == nullptr) {
-    stamp_sends();
-    submit_and_fetch();
-    sqe = io_uring_get_sqe(&ring_.ring);
-    if (sqe == nullptr) throw std::runtime_error("io_uring takes no more requests");
-  }
-  sqe->user_data = tag(op, id);
+  if (sqe == nullptr) throw std::runtime_error("io_uring takes no more requests");
   return sqe;
 }
 

@@ -33,6 +33,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/buffer_ring.h"
@@ -161,13 +162,18 @@ class UringEngine {
   bool kernel_has_news() const;
   bool overflown() const;
   io_uring_sqe* request(Op op, ConnId id);
+  io_uring_sqe* make_room();
   void rearm_starved();
   std::size_t buffers_available() const { return std::min(small_.available(), large_.available()); }
 
+  /// Most verbs are for the one that is being served, so it is looked up once a completion.
+  struct Current {
+    ConnId id;
+    Conn* conn = nullptr;
+  };
+  Conn* find(ConnId id) { return id == current_.id ? current_.conn : table_.find(id); }
+
   // What came back.
-  io_uring_cqe& completion(unsigned i) {
-    return ring_.ring.cq.cqes[(*ring_.ring.cq.khead + i) & *ring_.ring.cq.kring_mask];
-  }
   void send_ended(ConnId id, int result);
   template <class H>
   void settle(H& handler);
@@ -176,9 +182,11 @@ class UringEngine {
   template <class H>
   void received(H& handler, ConnId id, const io_uring_cqe& cqe, BufferRing& buffers);
   template <class H>
-  void deliver(H& handler, ConnId id, Conn& conn, Delivery delivery);
+  void deliver(H& handler, ConnId id, Conn& conn);
   template <class H>
-  void serve(H& handler, ConnId id);
+  void look_after(H& handler, ConnId id);
+  template <class H>
+  void serve(H& handler, ConnId id, Conn& conn);
   template <class H>
   void finish(H& handler, ConnId id, Conn& conn);
   ConnId accepted(int result, bool more);
@@ -217,6 +225,7 @@ class UringEngine {
   int watched_ = -1;
 
   ConnTable<Conn> table_;
+  Current current_;
   std::vector<ConnId> silent_;  // silent sends since the last settling
   std::vector<ConnId> settling_;
   std::vector<ConnId> due_;  // connections with something to do that no completion announces
@@ -239,13 +248,15 @@ void UringEngine::poll(H& handler, Nanos deadline) {
   const bool all_submitted = io_uring_sq_ready(&ring_.ring) == 0;
   // First the sends that went wrong, for they decide which of the silent ones went well; a kernel
   // posts them before the receives of the same enter in any case.
-  for (unsigned i = 0; i < count; ++i) {
-    const io_uring_cqe& cqe = completion(i);
+  const unsigned first = *ring_.ring.cq.khead;
+  const unsigned mask = *ring_.ring.cq.kring_mask;
+  for (unsigned i = first; i != first + count; ++i) {
+    const io_uring_cqe& cqe = ring_.ring.cq.cqes[i & mask];
     if (op_of(cqe.user_data) == Op::kSend) send_ended(id_of(cqe.user_data), cqe.res);
   }
   if (all_submitted) settle(handler);
-  for (unsigned i = 0; i < count; ++i) {
-    const io_uring_cqe cqe = completion(0);
+  for (unsigned i = first; i != first + count; ++i) {
+    const io_uring_cqe cqe = ring_.ring.cq.cqes[i & mask];
     io_uring_cq_advance(&ring_.ring, 1);  // at once: a verb that must submit may need the room
     dispatch(handler, cqe);
   }
@@ -253,7 +264,7 @@ void UringEngine::poll(H& handler, Nanos deadline) {
   serving_.swap(due_);
   for (const ConnId id : serving_) {
     if (Conn* conn = table_.find(id)) conn->queued = false;
-    serve(handler, id);
+    look_after(handler, id);
   }
   serving_.clear();
   if (woken_) {
@@ -272,6 +283,7 @@ void UringEngine::settle(H& handler) {
     Conn* conn = table_.find(id);
     if (conn != nullptr) conn->listed = false;
     if (conn == nullptr || !conn->silent) continue;  // went on as an ordinary one
+    current_ = {id, conn};
     conn->trying = conn->silent = false;
     --conn->pending;
     drop_send(*conn);
@@ -282,7 +294,7 @@ void UringEngine::settle(H& handler) {
 }
 
 template <class H>
-void UringEngine::dispatch(H& handler, const io_uring_cqe& cqe) {
+[[gnu::always_inline]] inline void UringEngine::dispatch(H& handler, const io_uring_cqe& cqe) {
   const ConnId id = id_of(cqe.user_data);
   const bool more = (cqe.flags & IORING_CQE_F_MORE) != 0;
   switch (op_of(cqe.user_data)) {
@@ -292,10 +304,10 @@ void UringEngine::dispatch(H& handler, const io_uring_cqe& cqe) {
     case Op::kRecvLarge:
       return received(handler, id, cqe, large_);
     case Op::kAccept:
-      return serve(handler, accepted(cqe.res, more));
+      return look_after(handler, accepted(cqe.res, more));
     case Op::kConnect:
       connected(id, cqe.res);
-      return serve(handler, id);
+      return look_after(handler, id);
     case Op::kWatch:
       woken_ = true;
       if (!more) arm_watch();
@@ -307,8 +319,9 @@ void UringEngine::dispatch(H& handler, const io_uring_cqe& cqe) {
 }
 
 template <class H>
-void UringEngine::received(H& handler, ConnId id, const io_uring_cqe& cqe, BufferRing& buffers) {
+[[gnu::always_inline]] inline void UringEngine::received(H& handler, ConnId id, const io_uring_cqe& cqe, BufferRing& buffers) {
   Conn& conn = table_[id.slot];
+  current_ = {id, &conn};
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) {
     conn.arm = Arm::kNone;
     conn.cancelling = false;
@@ -323,7 +336,9 @@ void UringEngine::received(H& handler, ConnId id, const io_uring_cqe& cqe, Buffe
     note_size(id, conn, bytes.size());
     if ((cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0) note_short_read(id, conn, bytes.size());
     if (conn.wants_recv && !conn.inbox) {
-      deliver(handler, id, conn, {bytes, buffer, nullptr});
+      delivering_.bytes = bytes;
+      delivering_.buffer = buffer;
+      deliver(handler, id, conn);
     } else {
       set_aside(id, conn, bytes);
       give_back(buffer);
@@ -332,52 +347,58 @@ void UringEngine::received(H& handler, ConnId id, const io_uring_cqe& cqe, Buffe
     if (buffer != nullptr) give_back(buffer);
     if (cqe.res <= 0) receive_failed(id, conn, -cqe.res);
   }
-  serve(handler, id);
+  serve(handler, id, conn);
 }
 
 // The buffer goes back when on_recv returns, unless a send has taken it along.
 template <class H>
-void UringEngine::deliver(H& handler, ConnId id, Conn& conn, Delivery delivery) {
+[[gnu::always_inline]] inline void UringEngine::deliver(H& handler, ConnId id, Conn& conn) {
   conn.wants_recv = false;
-  delivering_ = std::move(delivery);
   handler.on_recv(*this, id, delivering_.bytes);
-  if (delivering_.buffer != nullptr) give_back(delivering_.buffer);
+  if (delivering_.buffer != nullptr) give_back(std::exchange(delivering_.buffer, nullptr));
   if (delivering_.inbox) give_back(std::move(delivering_.inbox));
-  delivering_ = Delivery{};
+  delivering_.bytes = Bytes();
 }
 
 template <class H>
-void UringEngine::serve(H& handler, ConnId id) {
+void UringEngine::look_after(H& handler, ConnId id) {
   Conn* conn = table_.find(id);
   if (conn == nullptr) return;
-  if (conn->opened && !conn->closing) {
-    conn->opened = false;
+  current_ = {id, conn};
+  serve(handler, id, *conn);
+}
+
+template <class H>
+[[gnu::always_inline]] inline void UringEngine::serve(H& handler, ConnId id, Conn& conn) {
+  if (conn.opened) {
+    conn.opened = false;
     handler.on_open(*this, id);
   }
-  if (conn->sent && !conn->closing) {
-    conn->sent = false;
+  if (conn.sent) {
+    conn.sent = false;
     handler.on_sent(*this, id);
   }
-  if (conn->wants_recv && !conn->closing) {
-    if (conn->inbox) {
-      Delivery delivery{Bytes(*conn->inbox), nullptr, std::move(conn->inbox)};
-      deliver(handler, id, *conn, std::move(delivery));
-    } else if (conn->eof) {
-      conn->wants_recv = false;
+  if (conn.wants_recv) {
+    if (conn.inbox) {
+      delivering_.bytes = *conn.inbox;
+      delivering_.inbox = std::move(conn.inbox);
+      deliver(handler, id, conn);
+    } else if (conn.eof) {
+      conn.wants_recv = false;
       handler.on_recv(*this, id, Bytes());
-    } else if (conn->arm == Arm::kNone && !conn->starved) {
-      arm_recv(id, *conn);
+    } else if (conn.arm == Arm::kNone && !conn.starved) {
+      arm_recv(id, conn);
     }
   }
-  if (conn->closing) {
-    if (conn->pending == 0) finish(handler, id, *conn);
-  } else if (conn->sent || (conn->wants_recv && conn->inbox)) {
-    enqueue(id, *conn);
+  if (conn.closing) {
+    if (conn.pending == 0) finish(handler, id, conn);
+  } else if (conn.sent || (conn.wants_recv && conn.inbox)) {
+    enqueue(id, conn);
   }
 }
 
 template <class H>
-void UringEngine::finish(H& handler, ConnId id, Conn& conn) {
+[[gnu::noinline]] void UringEngine::finish(H& handler, ConnId id, Conn& conn) {
   const int error = conn.error;
   if (conn.inbox) give_back(std::move(conn.inbox));
   drop_send(conn);
@@ -385,7 +406,91 @@ void UringEngine::finish(H& handler, ConnId id, Conn& conn) {
   conn.fd = -1;
   handler.on_close(*this, id, error);
   table_.free(id);
+  current_ = Current{};
   if (accept_again_at_ != kNever) accept_again_at_ = 0;  // a descriptor has come free
+}
+
+// ---- what each message takes, to be compiled into the handler
+
+[[gnu::always_inline]] inline void UringEngine::recv(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->closing) return;
+  conn->wants_recv = true;
+  if (conn->inbox || conn->eof) {
+    enqueue(id, *conn);
+  } else if (conn->arm == Arm::kNone && !conn->starved) {
+    arm_recv(id, *conn);
+  }
+}
+
+[[gnu::always_inline]] inline void UringEngine::send(ConnId id, Bytes bytes, Nanos* stamp) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->closing) return;
+  conn->outgoing = bytes;
+  const std::less<> before;
+  const Bytes lent = delivering_.bytes;
+  const bool received = !lent.empty() && !before(bytes.data(), lent.data()) &&
+                        before(bytes.data(), lent.data() + lent.size());
+  if (received && delivering_.buffer != nullptr) {
+    conn->leased = std::exchange(delivering_.buffer, nullptr);
+  } else if (received && delivering_.inbox) {
+    conn->kept = std::move(delivering_.inbox);
+  } else if (received && !keep_rest(*conn)) {  // an earlier send has taken the buffer along
+    return fail(id, *conn, ENOMEM);
+  }
+  ++conn->pending;
+  io_uring_sqe* sqe = queue_send(id, *conn, MSG_DONTWAIT);
+  if (stamp != nullptr) stamps_.push_back(stamp);  // behind those that a full queue handed over
+  conn->trying = true;
+  if (!features_.silent_send) return;
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  conn->silent = true;
+  if (!conn->listed) silent_.push_back(id);
+  conn->listed = true;
+}
+
+[[gnu::always_inline]] inline io_uring_sqe* UringEngine::queue_send(ConnId id, Conn& conn, int flags) {
+  io_uring_sqe* sqe = request(Op::kSend, id);
+  io_uring_prep_send(sqe, conn.fd, conn.outgoing.data(), conn.outgoing.size(),
+                     MSG_NOSIGNAL | MSG_WAITALL | flags);
+  return sqe;
+}
+
+[[gnu::always_inline]] inline io_uring_sqe* UringEngine::request(Op op, ConnId id) {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_.ring);
+  if (sqe == nullptr) [[unlikely]]
+    sqe = make_room();
+  sqe->user_data = tag(op, id);
+  return sqe;
+}
+
+// A full small buffer says that messages are larger than that; a row of small receives says that
+// they are not, or no longer.
+[[gnu::always_inline]] inline void UringEngine::note_size(ConnId id, Conn& conn, std::size_t size) {
+  if (size >= kSmallBuffer) {
+    conn.flow = Flow::kBulk;
+    conn.small_in_a_row = 0;
+    cancel_multishot(id, conn);
+  } else if (conn.flow != Flow::kSmall && ++conn.small_in_a_row >= kSmallStreak) {
+    conn.flow = Flow::kSmall;
+  }
+}
+
+inline void UringEngine::give_back(const std::byte* buffer) {
+  BufferRing& owner = small_.owns(buffer) ? small_ : large_;
+  owner.give_back(buffer);
+}
+
+inline void UringEngine::drop_send(Conn& conn) {
+  if (conn.leased != nullptr) give_back(std::exchange(conn.leased, nullptr));
+  if (conn.kept) give_back(std::move(conn.kept));
+  conn.outgoing = Bytes();
+}
+
+inline void UringEngine::enqueue(ConnId id, Conn& conn) {
+  if (conn.queued) return;
+  conn.queued = true;
+  due_.push_back(id);
 }
 
 static_assert(Engine<UringEngine>);
