@@ -127,6 +127,8 @@ class Worker {
   void transmit(IO& io, Connection& c, std::uint32_t messages, net::Nanos t);
   void send_piece(IO& io, Connection& c, net::Nanos* stamp);
   void check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span);
+  bool are_next(const Connection& c, net::Bytes bytes) const;
+  void examine(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span);
   void accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, net::Nanos span);
   void complete(Connection& c, net::Nanos t, net::Nanos span);
   std::vector<std::byte> suspect(IO& io, Connection& c, net::Bytes bytes, bool final);
@@ -653,6 +655,23 @@ void Worker<IO>::on_recv(IO& io, net::ConnId id, net::Bytes bytes) {
 
 template <net::Engine IO>
 void Worker<IO>::check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span) {
+  if (c.suspect || c.oldest_is_wrong || bytes.size() > owed(c) || !are_next(c, bytes)) {
+    return examine(io, c, bytes, t, span);
+  }
+  accept_bytes(c, bytes.size(), t, span);
+}
+
+template <net::Engine IO>
+bool Worker<IO>::are_next(const Connection& c, net::Bytes bytes) const {
+  if (bytes.size() > Payload::kLongest) return false;
+  if (!options_.verify || is_broken(Rule::kEveryByte)) return true;
+  return std::memcmp(bytes.data(), payload_.at(c.receive_at, bytes.size()).data(), bytes.size()) ==
+         0;
+}
+
+/// Not all is as it should be, or not known to be.
+template <net::Engine IO>
+void Worker<IO>::examine(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, net::Nanos span) {
   std::vector<std::byte> again;  // owns what was kept as suspect and turned out to be in step
   const auto suspect_from = [&](std::size_t at, bool final) {
     again = suspect(io, c, bytes.subspan(at), final);
@@ -666,15 +685,13 @@ void Worker<IO>::check(IO& io, Connection& c, net::Bytes bytes, net::Nanos t, ne
     }
     if (c.oldest_is_wrong) {
       size = std::min<std::size_t>(size, size_ - c.received);
-    } else if (options_.verify && !is_broken(Rule::kEveryByte)) {
+    } else if (!are_next(c, bytes.first(size))) {
       const net::Bytes expected = payload_.at(c.receive_at, size);
-      if (std::memcmp(bytes.data(), expected.data(), size) != 0) {
-        const auto wrong = std::ranges::mismatch(bytes.first(size), expected).in1;
-        const auto good = static_cast<std::size_t>(wrong - bytes.begin());
-        accept_bytes(c, good, t, span);
-        suspect_from(good, false);
-        continue;
-      }
+      const auto wrong = std::ranges::mismatch(bytes.first(size), expected).in1;
+      const auto good = static_cast<std::size_t>(wrong - bytes.begin());
+      accept_bytes(c, good, t, span);
+      suspect_from(good, false);
+      continue;
     }
     accept_bytes(c, size, t, span);
     bytes = bytes.subspan(size);
