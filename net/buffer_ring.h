@@ -12,9 +12,9 @@ namespace net {
 
 class BufferRing {
  public:
-  /// Registers `count` buffers of `size` bytes (a power of two) as group `group` of `ring`, which must outlive this.
-  /// All memory is touched now, so that load does not look like a leak later. Throws
-  /// std::system_error.
+  /// Registers `count` buffers of `size` bytes (a power of two) as group `group` of `ring`, which
+  /// must outlive this. All memory is touched now, so that load does not look like a leak later.
+  /// Throws std::system_error.
   BufferRing(io_uring* ring, std::uint16_t group, unsigned count, std::size_t size);
   ~BufferRing();
   BufferRing(const BufferRing&) = delete;
@@ -46,8 +46,7 @@ class BufferRing {
  private:
   std::byte* at(std::uint16_t buffer) const { return memory_ + (std::size_t{buffer} << shift_); }
   void lend(std::uint16_t buffer, int offset = 0) {
-    io_uring_buf_ring_add(ring_, at(buffer), static_cast<unsigned>(size_), buffer,
-                          mask_, offset);
+    io_uring_buf_ring_add(ring_, at(buffer), static_cast<unsigned>(size_), buffer, mask_, offset);
     ++available_;
   }
 

@@ -460,7 +460,8 @@ template <Readiness R>
 }
 
 template <Readiness R>
-[[gnu::always_inline]] inline void ReadinessEngine<R>::arrived(ConnId id, Conn& conn, std::uint32_t events) {
+[[gnu::always_inline]] inline void ReadinessEngine<R>::arrived(ConnId id, Conn& conn,
+                                                               std::uint32_t events) {
   if (conn.closing) return;
   if (conn.connecting) {
     connected(id, conn);

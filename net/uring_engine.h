@@ -319,7 +319,9 @@ template <class H>
 }
 
 template <class H>
-[[gnu::always_inline]] inline void UringEngine::received(H& handler, ConnId id, const io_uring_cqe& cqe, BufferRing& buffers) {
+[[gnu::always_inline]] inline void UringEngine::received(H& handler, ConnId id,
+                                                         const io_uring_cqe& cqe,
+                                                         BufferRing& buffers) {
   Conn& conn = table_[id.slot];
   current_ = {id, &conn};
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) {
@@ -449,7 +451,8 @@ template <class H>
   conn->listed = true;
 }
 
-[[gnu::always_inline]] inline io_uring_sqe* UringEngine::queue_send(ConnId id, Conn& conn, int flags) {
+[[gnu::always_inline]] inline io_uring_sqe* UringEngine::queue_send(ConnId id, Conn& conn,
+                                                                    int flags) {
   io_uring_sqe* sqe = request(Op::kSend, id);
   io_uring_prep_send(sqe, conn.fd, conn.outgoing.data(), conn.outgoing.size(),
                      MSG_NOSIGNAL | MSG_WAITALL | flags);

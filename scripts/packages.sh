@@ -36,6 +36,11 @@ strace            strace
 valgrind          valgrind
 "
 
+# What scripts/profile looks with.
+readonly PACKAGES_PROFILE="
+linux-perf        perf
+"
+
 # libhdrhistogram-java is a reader of what --hdr writes; the test that runs it takes the java that is
 # there, and is skipped where there is none: a JRE is 200 MB.
 readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS$PACKAGES_COSTS

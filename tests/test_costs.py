@@ -19,7 +19,7 @@ from echobench.costs import COSTS, Cost  # noqa: E402
 from echobench.costs_command import RECORD, compiler  # noqa: E402
 
 SLACK = 1.1
-NOISE = {"": 0.01, " B": 8}  # below which a tenth of it would be nothing
+NOISE = {"": 0.01, " B": 8, " %": 0}  # below which a tenth of it would be nothing
 
 
 @pytest.mark.skipif(bool(SANITIZER), reason="sanitizers cost more than what they check")

@@ -101,7 +101,8 @@ def test_signed_bytes_stay_put_while_others_arrive(start_server: StartServer) ->
         late = server.connect_many(300)
         server.go_on()
         for number, connection in enumerate(early):
-            assert receive(connection, len(b"line %d > al\n" % number)) == b"line %d > al\n" % number
+            reply = b"line %d > al\n" % number
+            assert receive(connection, len(reply)) == reply
         for connection in late:
             ask_signed(connection, b"late\n", b"late > al\n")
 

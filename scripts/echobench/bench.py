@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOES_NOT_HOLD = 3
 
 # What fraction of --min-time each program needs: nothing disturbs a loop that makes no system call.
-PROGRAMS = {"exchange_bench": 1.0, "payload_bench": 0.25, "histogram_bench": 0.25}
+PROGRAMS = {"exchange_bench": 1.0, "payload_bench": 0.25, "histogram_bench": 0.25,
+            "bookkeeping_bench": 0.25}
 
 # Google Benchmark goes on until at least the time asked for has passed, and tries how long that is.
 OVERSHOOT = 1.5

@@ -157,6 +157,7 @@ def _skipped(record: Record) -> list[str]:
 
 def _load_generator(records: Mapping[str, Record]) -> str:
     histogram, payload = records["histogram_bench"], records["payload_bench"]
+    bookkeeping = records["bookkeeping_bench"]
 
     def cost(record: Record, name: str, without: str | None = None) -> str:
         time = record.series(name).median("cpu_time")
@@ -174,6 +175,17 @@ def _load_generator(records: Mapping[str, Record]) -> str:
             ["verify a message of 64 KiB, 500 connections", verified(large)],
             ["record a latency", cost(histogram, "BM_Record", "BM_ReadTable")],
             ["merge the histogram of a thread", cost(histogram, "BM_Add")],
+            ["take an arrival from the schedule, uniform",
+             cost(bookkeeping, "BM_TakeFromSchedule/uniform")],
+            ["take an arrival from the schedule, Poisson",
+             cost(bookkeeping, "BM_TakeFromSchedule/poisson")],
+            ["take the next connection's turn", cost(bookkeeping, "BM_TakeTurn")],
+            ["count a message in its tenth of the window", cost(bookkeeping, "BM_CountInTenth")],
+            ["engine: find a connection of 500", cost(bookkeeping, "BM_Find/connections:500")],
+            ["engine: find a connection of 19,000",
+             cost(bookkeeping, "BM_Find/connections:19000")],
+            ["server: note that bytes are owed, and that they are not, 19,000 connections",
+             cost(bookkeeping, "BM_Owe/connections:19000")],
             ["make the block that all messages are slices of", cost(payload, "BM_MakeBlock")],
         ]
     )

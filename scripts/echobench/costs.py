@@ -1,9 +1,9 @@
 """What a message and a connection cost, counted instead of timed: the same on a busy machine.
 
-System calls by strace(1), user-space instructions by callgrind (valgrind(1)), memory by the
-kernel's books. Each but the waits is the difference between a larger and a smaller run, so that
-what a program does once is in none. Callgrind hides the vDSO: a look at the clock is a system call
-there, and no instruction.
+System calls by strace(1), user-space instructions by callgrind (valgrind(1)), memory and idle CPU
+by the kernel's books. Each but the waits and the idle CPU is the difference between a larger and a
+smaller run, so that what a program does once is in none. Callgrind hides the vDSO: a look at the
+clock is a system call there, and no instruction.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from echobench.processes import Program
 FEW, MANY = 2_000, 12_000  # messages
 FEW_IDLE, MANY_IDLE = 1_000, 19_000  # connections
 READY_S, RUN_S = 60.0, 300.0
+IDLE_S = 5
 
 # Who asleep waits makes the fewest calls and runs no instruction while it waits.
 QUIET = "--busy-poll=off"
@@ -88,6 +90,18 @@ def server_memory(bin_directory: Path, backend: str) -> float:
     return (held[1] - held[0]) / (many - few)
 
 
+def idle_cpu(bin_directory: Path, backend: str) -> float:
+    """Percent of a CPU that a server takes with many connections of which none says anything, as
+    it runs where nothing else is asked for."""
+    with contextlib.ExitStack() as stack:
+        server, address = stack.enter_context(_server(bin_directory, backend, quiet=False))
+        _converse(stack, address, idle_connections(MANY_IDLE))
+        time.sleep(1)  # a spin ends 50 us after the last event
+        before = _cpu_seconds(server.pid)
+        time.sleep(IDLE_S)
+        return 100 * (_cpu_seconds(server.pid) - before) / IDLE_S
+
+
 def client_memory(bin_directory: Path, backend: str) -> float:
     """Bytes of loadgen's own memory for each further connection."""
     few, many = idle_connections(FEW_IDLE), idle_connections(MANY_IDLE)
@@ -108,10 +122,10 @@ def idle_connections(wanted: int) -> int:
 
 @contextlib.contextmanager
 def _server(
-    bin_directory: Path, backend: str, under: Sequence[str] = ()
+    bin_directory: Path, backend: str, under: Sequence[str] = (), quiet: bool = True
 ) -> Iterator[tuple[Program, str]]:
-    command = [*under, str(bin_directory / "echo-server"), f"--backend={backend}", QUIET,
-               "--port=0"]
+    command = [*under, str(bin_directory / "echo-server"), f"--backend={backend}", "--port=0",
+               *([QUIET] if quiet else [])]
     with Program(command, stdout_pipe=True) as server:
         line = server.first_line(READY_S)
         if line is None or not line.startswith("listening on "):
@@ -238,6 +252,12 @@ def _client_peak(bin_directory: Path, backend: str, connections: int) -> int:
     return peak
 
 
+def _cpu_seconds(pid: int) -> float:
+    """Of all its threads so far, to the nanosecond (/proc/PID/task/TID/schedstat)."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
 # ---- all of them
 
 
@@ -263,6 +283,7 @@ _INSTRUCTIONS = "user-space instructions a message"
 _SYSCALLS = "system calls a message, but waits"
 _BATCHES = "waits a message"
 _MEMORY = "user memory a connection"
+_IDLE = "CPU while 19,000 connections are idle"
 
 # The limits are those of the project's aims: two calls a message and one a batch on epoll, one a
 # batch on io_uring. How many messages there are in a batch depends on what else the machine does.
@@ -283,4 +304,6 @@ COSTS = (
     Cost(_MEMORY, "echo-server", "io_uring", 100, " B", server_memory),
     Cost(_MEMORY, "loadgen", "epoll", 300, " B", client_memory),
     Cost(_MEMORY, "loadgen", "io_uring", 300, " B", client_memory),
+    Cost(_IDLE, "echo-server", "epoll", 0, " %", idle_cpu, worst=1),
+    Cost(_IDLE, "echo-server", "io_uring", 0, " %", idle_cpu, worst=1),
 )

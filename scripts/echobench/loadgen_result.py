@@ -51,16 +51,18 @@ def _memory_per_connection(measured: Slice) -> float | None:
 THROUGHPUT = Metric(
     "throughput", "throughput", "messages/s", True, rate, _at("throughput", "messages_per_s")
 )
+SERVER_CPU = Metric("server_cpu", "server CPU per message", "ns", False, duration,
+                    _at("cpu", "server", "ns_per_message"))
+CLIENT_CPU = Metric("client_cpu", "client CPU per message", "ns", False, duration,
+                    _at("cpu", "client", "ns_per_message"))
 P99 = Metric("p99", "latency p99", "ns", False, duration, _at("latency_ns", "p99"))
 METRICS = (
     THROUGHPUT,
     Metric("p50", "latency p50", "ns", False, duration, _at("latency_ns", "p50")),
     P99,
     Metric("p99_9", "latency p99.9", "ns", False, duration, _at("latency_ns", "p99_9")),
-    Metric("server_cpu", "server CPU per message", "ns", False, duration,
-           _at("cpu", "server", "ns_per_message")),
-    Metric("client_cpu", "client CPU per message", "ns", False, duration,
-           _at("cpu", "client", "ns_per_message")),
+    SERVER_CPU,
+    CLIENT_CPU,
     Metric("memory", "server memory per connection", "bytes", False, size,
            _memory_per_connection),
 )

@@ -16,12 +16,15 @@ from echobench.findings import at_a_glance
 from echobench.loadgen_result import Result
 from echobench.marked_block import splice
 from echobench.method import repeat
+from echobench.profile import Profile
+from echobench.profile import table as profile_table
 from echobench.result_set import BadResults, ResultSet
 from echobench.summary import summary
 from echobench.targets import TARGETS, beside_the_floor, standing, table_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COSTS_RECORD = "results/costs.json"
+PROFILE_RECORD = "results/profile.json"
 DOES_NOT_HOLD = 3
 
 
@@ -104,6 +107,20 @@ def costs_table(record: Mapping[str, Any]) -> str:
             f"{table.markdown(rows, left=3)}")
 
 
+def profile_block() -> str:
+    """Where the servers' time goes."""
+    if not (ROOT / PROFILE_RECORD).exists():
+        return ""
+    record = strict_json.parse((ROOT / PROFILE_RECORD).read_text())
+    profiles = [Profile(**each) for each in record["slices"]]
+    return (
+        f"`{' '.join(record['command'])}` on {record['recorded_at'][:10]}, Linux "
+        f"{record['kernel']}: nanoseconds of the server's CPU for each message, "
+        f"{record['load']}, and their standard errors.\n\n"
+        f"{table.markdown(profile_table(profiles, record['subjects']))}"
+    )
+
+
 def _of_preset(name: str, block: Callable[[ResultSet], str]) -> Callable[[], str]:
     def text() -> str:
         folder = ROOT / "results" / name
@@ -122,6 +139,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "targets": targets_block,
         "scaling": _of_preset("scaling", floor_block),
         "ladder": _of_preset("ladder", ladder_block),
+        "profile": profile_block,
     },
 }
 

@@ -79,6 +79,11 @@ def exchange_runs(uring: Mapping[str, Any] | None = None) -> list[dict[str, Any]
     return runs
 
 
+BOOKKEEPING = ("BM_TakeFromSchedule/uniform", "BM_TakeFromSchedule/poisson", "BM_TakeTurn",
+               "BM_CountInTenth", "BM_Find/connections:500", "BM_Find/connections:19000",
+               "BM_Owe/connections:19000")
+
+
 def records(uring: Mapping[str, Any] | None = None, load: float = 0.1) -> dict[str, Any]:
     """A report for each program, as it is kept."""
     sizes = ("bytes:64/connections:500", "bytes:65536/connections:500")
@@ -96,6 +101,7 @@ def records(uring: Mapping[str, Any] | None = None, load: float = 0.1) -> dict[s
         "exchange_bench": report_of(*exchange_runs(uring), load=load),
         "payload_bench": report_of(*payload, block),
         "histogram_bench": report_of(*histogram),
+        "bookkeeping_bench": report_of(*(run_of(name, cpu_time=1.25) for name in BOOKKEEPING)),
     }
     return {name: kept(each, ["--flag=1"]) for name, each in reports.items()}
 
@@ -189,6 +195,7 @@ def test_the_load_generators_work_is_without_the_floor_of_its_benchmark() -> Non
     lines = figures_of(records())
     assert "| verify a message of 64 B, 500 connections | 2.50 ns |" in lines
     assert "| record a latency | 1.50 ns |" in lines
+    assert "| take the next connection's turn | 1.25 ns |" in lines
     assert "| make the block that all messages are slices of | 1.50 ms |" in lines
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from echobench.loadgen_result import THROUGHPUT
+from echobench.loadgen_result import CLIENT_CPU, SERVER_CPU, THROUGHPUT
 from echobench.plan import sweep
 from echobench.result_set import ResultSet, read
 from echobench.targets import Target, beside_the_floor, standing, table_of
@@ -39,6 +39,17 @@ def test_a_workload_beside_another(record: ResultSet) -> None:
     assert found.divisor == "1 connection" and found.word == "met"
     rows = table_of([found])
     assert rows[1][-2:] == ["at least 0.80", "met"]
+
+
+def test_a_quantity_by_another_of_the_same_slices(record: ResultSet) -> None:
+    found = standing(
+        Target("asleep", "500 connections", "epoll", CLIENT_CPU, 1.0, per=SERVER_CPU), record
+    )
+    assert found.divisor == "server CPU per message"
+    values = [(CLIENT_CPU.of(each), SERVER_CPU.of(each)) for each in record.slices
+              if each.subject == "epoll" and each.workload == "500 connections"]
+    assert found.ratio is not None and values[0][0] and values[0][1]
+    assert found.ratio.ratio == pytest.approx(values[0][0] / values[0][1], rel=0.2)
 
 
 def test_all_beside_the_better_floor(record: ResultSet) -> None:
