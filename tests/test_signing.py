@@ -1,11 +1,13 @@
 """What a node with --sign does to lines: the reply proves the route."""
 
+import signal
 import socket
 
 import pytest
 
 from chain import address_of, start_chain
-from conversation import ask, expect_closed, expect_end, receive
+from conversation import (Conversation, ask, expect_closed, expect_end, push_until_stuck,
+                          receive)
 from expect import wait_until
 from server_process import SANITIZER, RunProgram, StartServer
 
@@ -66,6 +68,16 @@ def test_many_lines_come_back_signed(start_server: StartServer) -> None:
     assert bytes(received) == b" > a-rather-long-name\n" * count
 
 
+def test_signed_bytes_outlive_a_server_that_gives_up(start_server: StartServer) -> None:
+    """Who does not read is given up, and what it is being sent stands until its connection has
+    ended: a sanitizer sees it where it does not."""
+    server = start_server("--sign=al", "--drain-timeout=100ms")
+    stuck = server.connect_many(4, slow=True)
+    push_until_stuck([Conversation(connection, b"\n" * (8 << 20)) for connection in stuck])
+    server.send_signal(signal.SIGTERM)
+    assert server.await_exit(20) == 0, server.stderr()
+
+
 @pytest.mark.skipif(bool(SANITIZER), reason="the sanitizer keeps freed memory")
 def test_flood_of_lines_costs_little_memory(start_server: StartServer) -> None:
     server = start_server("--sign=" + "n" * 64)
@@ -101,7 +113,8 @@ def test_signed_bytes_stay_put_while_others_arrive(start_server: StartServer) ->
         late = server.connect_many(300)
         server.go_on()
         for number, connection in enumerate(early):
-            assert receive(connection, len(b"line %d > al\n" % number)) == b"line %d > al\n" % number
+            reply = b"line %d > al\n" % number
+            assert receive(connection, len(reply)) == reply
         for connection in late:
             ask_signed(connection, b"late\n", b"late > al\n")
 
