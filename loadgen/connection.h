@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -46,7 +47,8 @@ struct SendStamp {
   net::Nanos due = 0;   // when it should have been: by the schedule, or as soon as it could
 };
 
-/// When messages were sent: a ring of `pipeline` stamps per connection, in one allocation.
+/// When messages were sent: a ring of `pipeline` stamps per connection. They stay where they are:
+/// an engine has been given those of the messages that it is about to hand over.
 class SendStamps {
  public:
   explicit SendStamps(std::size_t pipeline) : pipeline_(static_cast<std::uint32_t>(pipeline)) {}
@@ -65,14 +67,14 @@ class SendStamps {
     return next < pipeline_ ? next : next - pipeline_;
   }
 
-  /// Valid until make_room().
+  /// Valid for as long as this.
   SendStamp& at(std::uint32_t connection, std::uint32_t index) {
     return stamps_[std::size_t{connection} * pipeline_ + index];
   }
 
  private:
   std::uint32_t pipeline_;
-  std::vector<SendStamp> stamps_;
+  std::deque<SendStamp> stamps_;
 };
 
 }  // namespace loadgen

@@ -130,7 +130,7 @@ class Answers {
   FaultyServer::Seen& seen_;
   int wake_;
   bool ended_ = false;
-  std::vector<Connection> connections_;  // by slot
+  std::deque<Connection> connections_;  // by slot; what is being sent stays where it is
 };
 
 }  // namespace

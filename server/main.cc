@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <memory>
 #include <string>
 #include <variant>
 
@@ -76,15 +77,22 @@ net::Backend choose(const Options& options) {
   return backend;
 }
 
-/// Runs the service that was asked for, on this engine.
+/// Runs the service that was asked for, on this engine, and leaves it in `kept`.
 template <net::ServerEngine IO>
-int run_service(IO& io, const Options& options, Housekeeping& house) {
-  const auto run = [&](auto&& service) { return house.run(io, service); };
+int run_service(IO& io, const Options& options, Housekeeping& house, std::shared_ptr<void>& kept) {
+  const auto run = [&]<class Service>(std::shared_ptr<Service> service) {
+    kept = service;
+    return house.run(io, *service);
+  };
   if constexpr (net::Engine<IO>) {
-    if (options.next_hop) return run(Relay<IO>(house, *options.next_hop, options.signature));
+    if (options.next_hop) {
+      return run(std::make_shared<Relay<IO>>(house, *options.next_hop, options.signature));
+    }
   }
-  if (!options.signature.empty()) return run(SigningEcho<IO>(house, options.signature));
-  return run(EchoServer<IO>(house));
+  if (!options.signature.empty()) {
+    return run(std::make_shared<SigningEcho<IO>>(house, options.signature));
+  }
+  return run(std::make_shared<EchoServer<IO>>(house));
 }
 
 int serve(const Options& options) {
@@ -92,6 +100,8 @@ int serve(const Options& options) {
   const net::Nanos spin = options.busy_poll.spin(net::usable_cpus(), 1);
   if (options.cpu) net::pin_to_cpu(*options.cpu);
   const net::Backend backend = choose(options);
+  // A service owns what its connections are being sent, and these end with the engine: after it.
+  std::shared_ptr<void> service;
   return net::with_engine(backend, spin, [&](net::ServerEngine auto& io) {
     net::Fd listener = net::listen_on(options.address, options.backlog, options.port);
     const net::Address address = net::Address::of_socket(listener.get());
@@ -104,7 +114,7 @@ int serve(const Options& options) {
     io.listen(std::move(listener));
     Housekeeping house(options, max_connections(options), signals);
     announce(address, backend);
-    return run_service(io, options, house);
+    return run_service(io, options, house, service);
   });
 }
 

@@ -167,6 +167,32 @@ def test_reset_of_the_next_hop_travels_up(start_server: StartServer, next_hop: N
     node.await_fds(at_rest)
 
 
+@pytest.mark.every_rung
+def test_signed_bytes_outlive_the_client_that_sent_them(start_server: StartServer,
+                                                        next_hop: NextHop) -> None:
+    """The client's last line and its reset come in one batch: what the next hop still gets of that
+    line is what the client sent."""
+    node = start_server("--sign=al", f"--relay={next_hop.address}")
+    line = b"x" * 60
+    for _ in range(5):
+        connection = node.connect()
+        hop = next_hop.accept()
+        for _ in range(20):  # so many small ones make io_uring's receive a multishot
+            connection.sendall(b"warm\n")
+            assert receive(hop, 10) == b"warm > al\n"
+        node.pause()
+        connection.sendall(line + b"\n")
+        reset(connection)
+        node.go_on()
+        received = b""
+        try:
+            while piece := hop.recv(1000):
+                received += piece
+        except ConnectionResetError:
+            pass
+        assert (line + b" > al\n").startswith(received)
+
+
 # ---- back-pressure
 
 def test_pressure_holds_from_end_to_end(start_server: StartServer, next_hop: NextHop) -> None:

@@ -1,11 +1,13 @@
 """What a node with --sign does to lines: the reply proves the route."""
 
+import signal
 import socket
 
 import pytest
 
 from chain import address_of, start_chain
-from conversation import ask, expect_closed, expect_end, receive
+from conversation import (Conversation, ask, expect_closed, expect_end, push_until_stuck,
+                          receive)
 from expect import wait_until
 from server_process import SANITIZER, RunProgram, StartServer
 
@@ -64,6 +66,16 @@ def test_many_lines_come_back_signed(start_server: StartServer) -> None:
         sent += 1000
         received += receive(connection, 1000 * len(b" > a-rather-long-name\n"))
     assert bytes(received) == b" > a-rather-long-name\n" * count
+
+
+def test_signed_bytes_outlive_a_server_that_gives_up(start_server: StartServer) -> None:
+    """Who does not read is given up, and what it is being sent stands until its connection has
+    ended: a sanitizer sees it where it does not."""
+    server = start_server("--sign=al", "--drain-timeout=100ms")
+    stuck = server.connect_many(4, slow=True)
+    push_until_stuck([Conversation(connection, b"\n" * (8 << 20)) for connection in stuck])
+    server.send_signal(signal.SIGTERM)
+    assert server.await_exit(20) == 0, server.stderr()
 
 
 @pytest.mark.skipif(bool(SANITIZER), reason="the sanitizer keeps freed memory")
