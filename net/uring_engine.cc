@@ -35,7 +35,10 @@ UringEngine::UringEngine(Nanos spin, const UringFeatures& features)
 
 UringEngine::~UringEngine() {
   for (std::uint32_t slot = 0; slot < table_.slots(); ++slot) {
-    if (table_[slot].fd >= 0) ::close(table_[slot].fd);
+    const int fd = table_[slot].fd;
+    if (fd < 0) continue;
+    ::shutdown(fd, SHUT_RDWR);  // a send in flight holds the socket, and its bytes go before it
+    ::close(fd);
   }
 }
 

@@ -38,7 +38,7 @@ def floor_server(connections: int, size: int, pipeline: int, way: str) -> Iterat
 
 def measure(address: str, *options: str) -> "subprocess.CompletedProcess[str]":
     """Again and again until the server listens: a connection that asks would be one of its own."""
-    command = [str(FLOOR / "floor_client"), address, "--warmup=50ms", "--duration=200ms", *options]
+    command = [str(FLOOR / "floor_client"), address, "--warmup=50ms", "--duration=1s", *options]
     end = time.monotonic() + 30
     while True:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -99,7 +99,8 @@ def idle_cpu(bin_directory: Path, backend: str) -> float:
         time.sleep(1)  # a spin ends 50 us after the last event
         before = _cpu_seconds(server.pid)
         time.sleep(IDLE_S)
-        return 100 * (_cpu_seconds(server.pid) - before) / IDLE_S
+        used = _cpu_seconds(server.pid) - before
+    return 100 * used / IDLE_S
 
 
 def client_memory(bin_directory: Path, backend: str) -> float:
