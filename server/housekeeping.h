@@ -47,6 +47,7 @@ class Housekeeping {
 
   bool timed() const { return options_.idle_timeout != net::kNever; }
   bool draining() const { return drained_by_ != net::kNever; }
+  std::uint32_t connections() const { return connections_.count(); }
   Counters& counters() { return counters_; }
 
   // ---- a server's life
