@@ -1,5 +1,5 @@
-// The echo and the signing echo in ten thousand worlds each (net/simulated_engine.h):
-// clients that dawdle, hang up or reset, in every order. Whoever
+// The echo, the signing echo and the relay in ten thousand worlds each (net/simulated_engine.h):
+// clients that dawdle, hang up or reset, a next hop that does the same, in every order. Whoever
 // reads on gets all that is due, nobody gets anything else, and nothing is left behind.
 #include <gtest/gtest.h>
 
@@ -13,6 +13,7 @@
 #include "net/testing_peer.h"
 #include "net/testing_seeds.h"
 #include "server/echo_server.h"
+#include "server/relay.h"
 #include "server/signing_echo.h"
 
 namespace server {
@@ -119,6 +120,58 @@ TEST(Simulated, SigningEchoSignsEveryLine) {
       expect_received(*client, signed_lines(client->to_send),
                       world.had_room() && is_patient(*client));
     }
+  });
+}
+
+/// Both ends of a way through the relay.
+struct Way {
+  const SimulatedPeer* client;
+  const SimulatedPeer* next_hop;
+};
+
+/// Notes which next hop is whose.
+class WatchedRelay : public Relay<SimulatedEngine> {
+ public:
+  WatchedRelay(World& world, const net::Address& next_hop, const std::string& signature)
+      : Relay(world.house, next_hop, signature) {
+    world.io.answer = [this, &world](SimulatedPeer& peer) {
+      peer = some_peer(world.random);
+      ways.push_back({&world.io.peer(opening_), &peer});
+      return world.random.one_in(16) ? ECONNREFUSED : 0;
+    };
+  }
+  void on_open(SimulatedEngine& io, net::ConnId c) {
+    opening_ = c;
+    Relay::on_open(io, c);
+  }
+
+  std::vector<Way> ways;
+
+ private:
+  net::ConnId opening_;
+};
+
+void expect_no_end_made_up(const SimulatedPeer& reset, const SimulatedPeer& other) {
+  if (!reset.gone || reset.finished) return;
+  EXPECT_NE(other.end, SimulatedPeer::End::kFin) << "a reset was passed on as a FIN";
+}
+
+TEST(Simulated, RelayPassesBothWaysOn) {
+  net::test::for_each_seed(kSeeds, [](std::uint64_t seed) {
+    World world(seed);
+    const bool sign = world.random.one_in(2);
+    const net::Address nowhere;
+    WatchedRelay relay(world, nowhere, sign ? kSignature : "");
+    world.live(relay);
+    for (const auto& [client, next_hop] : relay.ways) {
+      const bool both = next_hop->connected && is_patient(*client) && is_patient(*next_hop);
+      const std::string& said = client->to_send;
+      expect_received(*next_hop, sign ? signed_lines(said) : said, both);
+      expect_received(*client, next_hop->to_send, both);
+      expect_no_end_made_up(*client, *next_hop);
+      expect_no_end_made_up(*next_hop, *client);
+    }
+    EXPECT_EQ(relay.ways.size() + world.house.counters().turned_away, world.clients.size());
   });
 }
 
