@@ -24,8 +24,8 @@ using net::SimulatedPeer;
 using net::test::Random;
 
 constexpr std::uint64_t kSeeds = 10'000;
-constexpr std::size_t kMostClients = 5;
-constexpr std::size_t kMostBytes = 16 * 1024;
+constexpr std::size_t kMostClients = 4;
+constexpr std::size_t kMostBytes = 8 * 1024;
 const std::string kSignature = " > here";
 
 /// Bytes that stand nowhere else, with the ends of some lines.
