@@ -80,7 +80,10 @@ class Worker {
         stamps_(shared.options.pipeline),
         sources_(shared.options.target),
         watch_(shared.spins) {
-    connections_.reserve(share.connections);
+    // In on_close a slot is still taken while another connection may set out. Where the stamps are
+    // is known to the engine until it has set them, so they must not move then.
+    connections_.reserve(share.connections + 1);
+    stamps_.make_room(share.connections + 1);
   }
 
   /// Connects and takes part in the phases; the connections are closed with the engine.
