@@ -34,11 +34,12 @@ const Payload& payload_of(std::size_t message_size) {
 
 /// What one server does wrong, once: to the byte with the number `at`.
 struct Lie {
-  enum class Kind : std::uint8_t { kNone, kFlip, kDrop, kSilence, kFinish, kInsert };
+  enum class Kind : std::uint8_t { kNone, kFlip, kDrop, kSilence, kFinish, kInsert, kAppend };
 
   Kind kind = Kind::kNone;
   std::size_t at = 0;
-  std::size_t size = 1;  // dropped or inserted
+  std::size_t size = 1;  // dropped, inserted or appended
+  const SimulatedPeer* told_by = nullptr;
   bool told = false;
 
   /// All but the byte itself comes as it should.
@@ -46,21 +47,19 @@ struct Lie {
 
   /// The bytes that come back for these, which are those from number `from` on.
   std::string instead_of(std::string_view bytes, std::size_t from) {
-    std::string echo;
-    for (std::size_t i = 0; i < bytes.size(); ++i) say(bytes[i], from + i, echo);
+    std::string echo(bytes);
+    if (kind == Kind::kNone || from + bytes.size() <= at) return echo;
+    told = true;
+    const std::size_t here = std::max(at, from) - from;
+    const bool stops = kind == Kind::kSilence || kind == Kind::kFinish;
+    if (stops) echo.resize(here);
+    if (kind == Kind::kDrop && at + size > from) echo.erase(here, at + size - from - here);
+    if (at < from || stops || kind == Kind::kDrop) return echo;
+    const char wrong = static_cast<char>(~static_cast<unsigned char>(echo[here]));
+    if (kind == Kind::kFlip) echo[here] = wrong;
+    if (kind == Kind::kInsert) echo.insert(here, size, wrong);
+    if (kind == Kind::kAppend) echo.insert(here + 1, size, wrong);
     return echo;
-  }
-
- private:
-  void say(char byte, std::size_t number, std::string& echo) {
-    const bool here = number == at;
-    const bool ever_since = kind == Kind::kSilence || kind == Kind::kFinish;
-    const bool dropped = kind == Kind::kDrop && number >= at && number - at < size;
-    const bool kept_back = dropped || (ever_since && number >= at);
-    const char wrong = static_cast<char>(~static_cast<unsigned char>(byte));
-    if (kind != Kind::kNone && number >= at) told = true;
-    if (here && kind == Kind::kInsert) echo.append(size, wrong);
-    if (!kept_back) echo += here && kind == Kind::kFlip ? wrong : byte;
   }
 };
 
@@ -108,7 +107,7 @@ class Life {
       const Conductor conductor(shared_.rendezvous, [this] { return some_phase(); });
       tally_ = worker.run(io_);
     }
-    std::erase_if(lies_, [](const Lie& lie) { return !lie.told; });
+    std::erase_if(lies_, [this](const Lie& lie) { return !has_arrived(lie); });
     expect_all_accounted_for();
     if (is_reliable_ && std::ranges::all_of(lies_, &Lie::leaves_in_step)) expect_exact_complaint();
     if (!lies_.empty()) expect_complaint();
@@ -142,6 +141,7 @@ class Life {
   /// The server's end of a connection, or an error.
   int appear(SimulatedPeer& peer) {
     Lie& lie = lies_.emplace_back(some_lie());
+    lie.told_by = &peer;
     peer.finishes = false;
     peer.resets = random_.one_in(32);
     peer.dawdles = random_.some(4);
@@ -162,15 +162,25 @@ class Life {
   Lie some_lie() {
     Lie lie;
     if (!random_.one_in(8)) return lie;
-    lie.kind = static_cast<Lie::Kind>(1 + random_.below(5));
+    lie.kind = static_cast<Lie::Kind>(1 + random_.below(6));
     lie.at = random_.some(options_.message_size * 20) - 1;
     lie.size = random_.some(options_.message_size * 3);
+    const bool last = lie.kind == Lie::Kind::kAppend || random_.one_in(8);
+    if (last) lie.at = options_.message_size * messages_ - 1;
     return lie;
   }
 
   void interrupt() {
     shared_.stop = true;
     ::eventfd_write(wake_, 1);
+  }
+
+  /// What nobody waits for may come too late to be seen.
+  bool has_arrived(const Lie& lie) {
+    if (lie.kind != Lie::Kind::kAppend || !lie.told) return lie.told;
+    const bool all_went = lie.told_by->sent == lie.told_by->to_send.size();
+    if (options_.churn || !all_went) is_reliable_ = false;
+    return is_reliable_;
   }
 
   void expect_all_accounted_for() {

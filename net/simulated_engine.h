@@ -83,6 +83,8 @@ class SimulatedEngine {
  private:
   static constexpr std::size_t kMostRounds = 200'000;
   static constexpr std::size_t kBatch = 16;
+  static constexpr std::size_t kNotYet = 20;  // what happens once rarely happens at once
+  static constexpr std::size_t kMostReceived = 64 * 1024;
   static constexpr std::byte kPoison{0xdd};
 
   enum class State : std::uint8_t { kCalling, kConnecting, kEstablished, kOpen, kEnded };
@@ -161,6 +163,9 @@ class SimulatedEngine {
   void take_outgoing(Link& link);
   void keep_received();
   bool is_woken() const;
+
+  /// As often as not all of it.
+  std::size_t part_of(std::size_t size) { return random_.one_in(2) ? size : random_.some(size); }
 
   test::Random random_;
   bool hears_unasked_;  // tells of a reset though nothing was asked for
@@ -291,7 +296,9 @@ inline void SimulatedEngine::steps_of_peer(Link& link) {
   const bool has_more = peer.sent < peer.to_send.size();
   const bool may_send = link.inward.size() < peer.room || link.state == State::kEnded;
   if (has_more && may_send) steps_.push_back({Kind::kPeerSends, &link});
-  if (!has_more && peer.finishes && !peer.finished) steps_.push_back({Kind::kPeerFinishes, &link});
+  const bool may_finish = !peer.waits_for_fin || peer.end == SimulatedPeer::End::kFin;
+  const bool finishes = peer.finishes && may_finish && !has_more && !peer.finished;
+  if (finishes) steps_.push_back({Kind::kPeerFinishes, &link});
   if (peer.resets) steps_.push_back({Kind::kPeerResets, &link});
   const bool ends = (link.fin || link.reset) && peer.end == SimulatedPeer::End::kNone;
   if (!peer.deaf() && (ends || !link.outward.empty())) steps_.push_back({Kind::kPeerReads, &link});
@@ -376,7 +383,7 @@ template <class H>
 void SimulatedEngine::on_recv(H& handler, Link& link) {
   link.receiving = false;
   if (link.inward.empty()) return handler.on_recv(*this, link.id, Bytes());
-  const std::size_t size = random_.some(link.inward.size());
+  const std::size_t size = part_of(std::min(link.inward.size(), kMostReceived));
   const auto bytes = std::as_bytes(std::span(link.inward).first(size));
   buffer_.assign(bytes.begin(), bytes.end());
   link.inward.erase(0, size);
@@ -447,6 +454,7 @@ inline void SimulatedEngine::move_world(Kind kind, Link& link) {
 }
 
 inline void SimulatedEngine::accept(Link& link) {
+  if (!random_.one_in(kNotYet)) return;
   if (!listening_) {
     link.state = State::kEnded;
     return;
@@ -466,14 +474,13 @@ inline void SimulatedEngine::peer_sends(Link& link) {
   }
   const std::size_t room = peer.room - link.inward.size();
   const std::size_t size = std::min({peer.to_send.size() - peer.sent, peer.piece, room});
-  const std::size_t piece = random_.some(size);
+  const std::size_t piece = part_of(size);
   link.inward += std::string_view(peer.to_send).substr(peer.sent, piece);
   peer.sent += piece;
 }
 
 inline void SimulatedEngine::peer_resets(Link& link) {
-  constexpr std::size_t kUsuallyNotYet = 20;
-  if (!random_.one_in(kUsuallyNotYet)) return;
+  if (!random_.one_in(kNotYet)) return;
   link.peer.gone = true;
   link.outward.clear();
   if (random_.one_in(2)) link.inward.clear();
@@ -490,7 +497,7 @@ inline void SimulatedEngine::peer_reads(Link& link) {
     peer.end = link.reset ? SimulatedPeer::End::kReset : SimulatedPeer::End::kFin;
     return;
   }
-  const std::size_t size = random_.some(std::min(link.outward.size(), peer.piece));
+  const std::size_t size = part_of(std::min(link.outward.size(), peer.piece));
   const std::string piece = link.outward.substr(0, size);
   link.outward.erase(0, size);
   peer.received += piece;
@@ -504,7 +511,7 @@ inline void SimulatedEngine::take_outgoing(Link& link) {
     return;
   }
   const std::size_t room = link.peer.room - link.outward.size();
-  const std::size_t size = random_.some(std::min(link.promised.size() - link.taken, room));
+  const std::size_t size = part_of(std::min(link.promised.size() - link.taken, room));
   const auto* at = reinterpret_cast<const char*>(link.outgoing.data()) + link.taken;
   const std::string_view piece(at, size);
   if (piece != std::string_view(link.promised).substr(link.taken, size)) {

@@ -16,6 +16,7 @@ struct SimulatedPeer {
 
   std::string to_send;            // in pieces, when it likes; may grow
   bool finishes = true;           // FIN behind all that
+  bool waits_for_fin = false;     // before it finishes
   bool hangs_up = false;          // close(2) instead of a half-close: what comes then is refused
   bool resets = false;            // sooner or later
   std::size_t dawdles = 1;        // reads every so many chances

@@ -24,13 +24,15 @@ using net::SimulatedPeer;
 using net::test::Random;
 
 constexpr std::uint64_t kSeeds = 10'000;
-constexpr std::size_t kMostClients = 4;
+constexpr std::size_t kMostClients = 6;
 constexpr std::size_t kMostBytes = 8 * 1024;
+constexpr std::size_t kMuch = 200 * 1024;  // more than a node passes on in one piece
 const std::string kSignature = " > here";
 
 /// Bytes that stand nowhere else, with the ends of some lines.
 std::string some_text(Random& random) {
-  std::string text = net::test::pattern(random.next() >> 40, random.some(kMostBytes));
+  std::string text =
+      net::test::pattern(random.next() >> 40, random.some(random.one_in(16) ? kMuch : kMostBytes));
   for (std::size_t at = random.some(200); at < text.size(); at += random.some(200)) {
     text[at] = random.one_in(4) ? '\r' : '\n';
     if (at > 0 && random.one_in(2)) text[at - 1] = '\r';
@@ -42,11 +44,12 @@ SimulatedPeer some_peer(Random& random) {
   SimulatedPeer peer;
   if (!random.one_in(8)) peer.to_send = some_text(random);
   const std::size_t least = 1 + peer.to_send.size() / 64;
+  const std::size_t most = std::max(peer.to_send.size(), kMostBytes);
   peer.hangs_up = random.one_in(8);
   peer.resets = random.one_in(8);
   peer.dawdles = random.one_in(2) ? 1 : random.some(16);
-  peer.piece = least + random.below(kMostBytes);
-  peer.room = least + random.below(random.one_in(2) ? 256 : kMostBytes);
+  peer.piece = least + random.below(most);
+  peer.room = least + random.below(random.one_in(2) ? 256 : most);
   return peer;
 }
 
@@ -136,6 +139,7 @@ class WatchedRelay : public Relay<SimulatedEngine> {
       : Relay(world.house, next_hop, signature) {
     world.io.answer = [this, &world](SimulatedPeer& peer) {
       peer = some_peer(world.random);
+      peer.waits_for_fin = world.random.one_in(2);
       ways.push_back({&world.io.peer(opening_), &peer});
       return world.random.one_in(16) ? ECONNREFUSED : 0;
     };
