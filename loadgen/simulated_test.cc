@@ -200,6 +200,11 @@ class Life {
   void expect_complaint() {
     EXPECT_GT(tally_.corrupt + tally_.connections_lost, 0U) << "a lie went unnoticed";
     EXPECT_FALSE(tally_.errors.empty());
+    const bool hung_up =
+        std::ranges::any_of(lies_, [](const Lie& lie) { return lie.kind == Lie::Kind::kFinish; });
+    if (is_reliable_ && hung_up) {
+      EXPECT_GT(tally_.errors["closed_by_peer"], 0U);
+    }
   }
 
   Random random_;
