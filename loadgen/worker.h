@@ -80,7 +80,10 @@ class Worker {
         stamps_(shared.options.pipeline),
         sources_(shared.options.target),
         watch_(shared.spins) {
-    connections_.reserve(share.connections);
+    // In on_close a slot is still taken while another connection may set out. Where the stamps are
+    // is known to the engine until it has set them, so they must not move then.
+    connections_.reserve(share.connections + 1);
+    stamps_.make_room(share.connections + 1);
   }
 
   /// Connects and takes part in the phases; the connections are closed with the engine.
@@ -191,15 +194,15 @@ Tally Worker<IO>::run(IO& io) {
 
 template <net::Engine IO>
 void Worker<IO>::connect_all(IO& io) {
-  const net::Nanos deadline = net::now() + options_.timeout;
+  const net::Nanos deadline = net::now(io) + options_.timeout;
   to_connect_ = share_.connections;
   connect_more(io);
-  while (connecting_ > 0 && !shared_.stop && net::now() < deadline) io.poll(*this, deadline);
+  while (connecting_ > 0 && !shared_.stop && net::now(io) < deadline) io.poll(*this, deadline);
   tally_.connections_failed += std::exchange(to_connect_, 0);
   for (const Connection& c : connections_) {
     if (c.state == State::kConnecting) io.close(c.id);
   }
-  while (connecting_ > 0) io.poll(*this, net::now() + net::kSecond);
+  while (connecting_ > 0) io.poll(*this, net::now(io) + net::kSecond);
 }
 
 template <net::Engine IO>
@@ -217,7 +220,7 @@ void Worker<IO>::connect_more(IO& io) {
 
 template <net::Engine IO>
 void Worker<IO>::connect_from(IO& io, std::uint32_t position, bool replaces) {
-  const net::Nanos t = net::now();
+  const net::Nanos t = net::now(io);
   const std::size_t set = sources_.set();
   const bool needs_ports = options_.churn || options_.connections > SourceAddresses::kFew;
   const net::Departure departure{.source = needs_ports ? sources_.next() : nullptr};
@@ -322,7 +325,7 @@ void Worker<IO>::on_close(IO& io, net::ConnId id, int error) {
 /// An open connection ends before its time: what it still waited for will not come.
 template <net::Engine IO>
 void Worker<IO>::lose(IO& io, Connection& c, const std::string& kind) {
-  while (c.suspect) check(io, c, suspect(io, c, net::Bytes(), true), net::now(), 0);
+  while (c.suspect) check(io, c, suspect(io, c, net::Bytes(), true), net::now(io), 0);
   if (c.state != State::kOpen) return;  // its last bytes were wrong, and it was closed for that
   c.state = State::kClosed;
   --open_;
@@ -350,7 +353,7 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
   begin_phase(io, phase);
   net::Nanos patience = net::kNever;
   for (;;) {
-    const net::Nanos t = net::now();
+    const net::Nanos t = net::now(io);
     if (!to_replace_.empty() && sending_) connect_more(io);
     if (watch_.look(t)) watch_.check(t, thread_cpu_time());
     if (open_loop_) dispatch(io, t);
@@ -390,10 +393,10 @@ void Worker<IO>::wait(IO& io, net::Nanos deadline) {
   stirred_ = false;
   io.poll(*this, 0);
   if (stirred_) return;
-  const net::Nanos t = net::now();
+  const net::Nanos t = net::now(io);
   watch_.waits(t, std::min(deadline, t + SelfWatch::kLongestWait));
   io.poll(*this, std::min(deadline, t + SelfWatch::kLongestWait));
-  if (watch_.is_waiting()) watch_.woke(net::now());
+  if (watch_.is_waiting()) watch_.woke(net::now(io));
 }
 
 template <net::Engine IO>
@@ -402,7 +405,7 @@ void Worker<IO>::begin_phase(IO& io, const Phase& phase) {
   interval_end_ = phase.begin == net::kNever ? net::kNever : phase.begin + options_.interval;
   interval_number_ = 0;
   interval_.clear();
-  last_reply_ = quiet_since_ = net::now();
+  last_reply_ = quiet_since_ = net::now(io);
   tenths_.window(phase.begin, phase.end);
   watch_.window(phase.begin, phase.end);
   stamps_.all_due(last_reply_);
@@ -415,7 +418,7 @@ void Worker<IO>::begin_phase(IO& io, const Phase& phase) {
     } else if (open_loop_) {
       offer(c);
     } else {
-      grant(io, c, net::now());
+      grant(io, c, net::now(io));
     }
   }
 }
@@ -462,7 +465,7 @@ Schedule Worker<IO>::schedule_of(const Phase& phase) const {
 
 template <net::Engine IO>
 void Worker<IO>::end_phase(IO& io) {
-  const bool cut_short = phase_.end == net::kNever || net::now() < phase_.end;
+  const bool cut_short = phase_.end == net::kNever || net::now(io) < phase_.end;
   tally_.ended = cut_short ? std::min(last_reply_, phase_.end) : phase_.end;
   if (phase_.begin != net::kNever) {
     tally_.ended = std::max(tally_.ended, phase_.begin);
@@ -515,7 +518,7 @@ template <net::Engine IO>
 void Worker<IO>::note_last(IO& io) {
   for (const Connection& c : connections_) {
     if (c.state == State::kOpen) note_tcp(io, c);
-    if (c.state == State::kConnecting && net::now() - c.connect_at >= options_.timeout) {
+    if (c.state == State::kConnecting && net::now(io) - c.connect_at >= options_.timeout) {
       ++tally_.connections_failed;
       count_error(error_kind(ETIMEDOUT));
     }
@@ -626,7 +629,7 @@ void Worker<IO>::on_sent(IO& io, net::ConnId id) {
   if (c.unsent > 0) return send_piece(io, c, nullptr);
   if (worn_out(c)) return replace(io, c);
   if (open_loop_) return offer(c);
-  if (c.outstanding < options_.pipeline) grant(io, c, net::now());
+  if (c.outstanding < options_.pipeline) grant(io, c, net::now(io));
 }
 
 // ---- receiving

@@ -85,6 +85,17 @@ bool sent_can_wait(const H& handler) {
   }
 }
 
+/// The time that deadlines and stamps of this engine are in: net::now(), unless it has a clock of
+/// its own.
+template <class IO>
+Nanos now(const IO& io) {
+  if constexpr (requires { io.now(); }) {
+    return io.now();
+  } else {
+    return now();
+  }
+}
+
 /// What a server needs that answers each connection in turns: it asks for a recv or for a send, and
 /// for nothing else until that is done.
 template <class IO>

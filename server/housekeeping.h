@@ -48,6 +48,7 @@ class Housekeeping {
 
   bool timed() const { return timed_; }
   bool draining() const { return drained_by_ != net::kNever; }
+  std::uint32_t connections() const { return connections_.count(); }
   Counters& counters() { return counters_; }
 
   // ---- a server's life
@@ -106,11 +107,11 @@ int Housekeeping::run(IO& io, Service& service) {
   net::Nanos deadline = net::kNever;
   while (second_signal_ == 0) {
     io.poll(service, deadline);
-    deadline = timed() ? close_idle(io, net::now()) : net::kNever;
+    deadline = timed() ? close_idle(io, net::now(io)) : net::kNever;
     log_.report(io.counters(), counters_);
     if (!draining()) continue;
     drain_all(io, service);
-    if (connections_.count() == 0 || net::now() >= drained_by_) return 0;
+    if (connections_.count() == 0 || net::now(io) >= drained_by_) return 0;
     deadline = std::min({deadline, drained_by_, drain_again_at_});
   }
   return 128 + second_signal_;
@@ -120,10 +121,10 @@ int Housekeeping::run(IO& io, Service& service) {
 /// time.
 template <net::ServerEngine IO, class Service>
 void Housekeeping::drain_all(IO& io, Service& service) {
-  const net::Nanos begun = net::now();
+  const net::Nanos begun = net::now(io);
   if (begun < drain_again_at_) return;
   connections_.for_each([&](net::ConnId c) { service.drain(io, c); });
-  const net::Nanos ended = net::now();
+  const net::Nanos ended = net::now(io);
   drain_again_at_ = ended + std::max(kDrainStep, ended - begun);
 }
 
@@ -136,7 +137,7 @@ void Housekeeping::on_wake(IO& io) {
       second_signal_ = signal;
     } else {
       io.stop_listening();
-      drained_by_ = net::now() + options_.drain_timeout;
+      drained_by_ = net::now(io) + options_.drain_timeout;
     }
   }
 }

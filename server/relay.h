@@ -47,10 +47,10 @@ class Relay {
     net::ConnId other;
     bool is_client = false;
     bool open = false;
-    bool finished = false;   // its FIN has come
-    bool passed_on = false;  // and has gone on to the other
-    bool busy = false;       // bytes are on their way to it
-    std::unique_ptr<SignedStream> stream;
+    bool finished = false;                 // its FIN has come
+    bool passed_on = false;                // and has gone on to the other
+    bool busy = false;                     // bytes are on their way to it
+    std::unique_ptr<SignedStream> stream;  // where what goes to it is signed, and stands till then
 
     /// A next hop can accept and reset before this node hears that it accepted: the connection
     /// stood then too, for one that never stood can't be reset (connect(2) says ECONNREFUSED).
@@ -105,7 +105,7 @@ void Relay<IO>::begin(net::ConnId c, net::ConnId other, bool is_client) {
   fresh.self = c;
   fresh.other = other;
   fresh.is_client = is_client;
-  if (is_client && !signature_.empty()) fresh.stream = std::make_unique<SignedStream>();
+  if (!is_client && !signature_.empty()) fresh.stream = std::make_unique<SignedStream>();
 }
 
 // ---- one way: from, to
@@ -114,25 +114,27 @@ template <net::Engine IO>
 void Relay<IO>::on_recv(IO& io, net::ConnId c, net::Bytes bytes) {
   Leg& from = leg(c);
   if (from.finished) return;  // it was told to end, and what it says now comes too late
+  SignedStream* stream = leg(from.other).stream.get();
   if (bytes.empty()) {
     from.finished = true;
-    return pass(io, from, from.stream ? from.stream->finish(signature_) : bytes);
+    return pass(io, from, stream ? stream->finish(signature_) : bytes);
   }
   house_.received(io, client_of(from), bytes.size());
-  pass(io, from, from.stream ? from.stream->sign(signature_, bytes) : bytes);
+  pass(io, from, stream ? stream->sign(signature_, bytes) : bytes);
 }
 
 template <net::Engine IO>
 void Relay<IO>::on_sent(IO& io, net::ConnId to) {
   leg(to).busy = false;
-  Leg& from = leg(leg(to).other);
-  pass(io, from, from.stream ? from.stream->sign_rest(signature_) : net::Bytes());
+  SignedStream* stream = leg(to).stream.get();
+  pass(io, leg(leg(to).other), stream ? stream->sign_rest(signature_) : net::Bytes());
 }
 
 /// Sends the piece, or, where there is none, takes the next step.
 template <net::Engine IO>
 void Relay<IO>::pass(IO& io, Leg& from, net::Bytes piece) {
-  if (from.stream && from.stream->line_too_long()) {
+  const SignedStream* stream = leg(from.other).stream.get();
+  if (stream && stream->line_too_long()) {
     ++house_.counters().long_lines;
     io.close(from.self);
   } else if (!piece.empty()) {
@@ -192,7 +194,7 @@ void Relay<IO>::drain(IO& io, net::ConnId c) {
   if (!next.open) return;
   if (!client.finished && !next.busy && io.unread(c) == 0) {
     client.finished = true;
-    pass(io, client, client.stream ? client.stream->finish(signature_) : net::Bytes());
+    pass(io, client, next.stream ? next.stream->finish(signature_) : net::Bytes());
   }
   if (client.passed_on && next.passed_on && net::unacknowledged_bytes(io.fd(c)) == 0) io.close(c);
 }
