@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -47,8 +46,7 @@ struct SendStamp {
   net::Nanos due = 0;   // when it should have been: by the schedule, or as soon as it could
 };
 
-/// When messages were sent: a ring of `pipeline` stamps per connection. They stay where they are:
-/// an engine has been given those of the messages that it is about to hand over.
+/// When messages were sent: a ring of `pipeline` stamps per connection, in one allocation.
 class SendStamps {
  public:
   explicit SendStamps(std::size_t pipeline) : pipeline_(static_cast<std::uint32_t>(pipeline)) {}
@@ -67,14 +65,14 @@ class SendStamps {
     return next < pipeline_ ? next : next - pipeline_;
   }
 
-  /// Valid for as long as this.
+  /// Valid until make_room().
   SendStamp& at(std::uint32_t connection, std::uint32_t index) {
     return stamps_[std::size_t{connection} * pipeline_ + index];
   }
 
  private:
   std::uint32_t pipeline_;
-  std::deque<SendStamp> stamps_;
+  std::vector<SendStamp> stamps_;
 };
 
 }  // namespace loadgen

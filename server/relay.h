@@ -163,12 +163,10 @@ void Relay<IO>::pass_fin(IO& io, Leg& from) {
 template <net::Engine IO>
 void Relay<IO>::on_close(IO& io, net::ConnId c, int error) {
   if (c.slot >= legs_.size() || leg(c).self != c) return house_.ended(c, error);  // never had legs
-  Leg ended = std::exchange(leg(c), Leg{});
+  const Leg ended = std::exchange(leg(c), Leg{});
   count_end(ended, error);
   if (ended.other == kNone) return;
-  Leg& other = leg(ended.other);
-  other.other = kNone;
-  if (ended.stream) other.stream = std::move(ended.stream);  // of which a piece may be on its way
+  leg(ended.other).other = kNone;
   if (error != 0 && ended.stood(error)) net::reset_on_close(io.fd(ended.other));
   io.close(ended.other);
 }
