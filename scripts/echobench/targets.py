@@ -54,15 +54,15 @@ def _throughput(
 
 
 TARGETS = (
-    *_throughput("500 connections", 0.90, FLOORS, "busy"),
-    *_throughput("500 connections", 1.0, PEERS, "busy"),
+    *_throughput("500 connections", 0.90, FLOORS),
+    *_throughput("500 connections", 1.0, PEERS),
     *_both(Target("busy-poll", "1 connection", "", P50, 1.15, FLOORS),
            ("epoll always", "io_uring always")),
     *(Target("busy-poll", load, name, THROUGHPUT, 0.90, [f"{name} always"])
       for name in OURS for load in ("1 connection", "500 connections")),
-    *_throughput("50 connections, pipeline 16", 1.3, PEERS, "busy"),
+    *_throughput("50 connections, pipeline 16", 1.3, PEERS),
     # A saturated server's time a message: 0.35 µs where plain epoll's is 0.40.
-    *_both(Target("busy", "50 connections, pipeline 16", "", SERVER_CPU, 0.35 / 0.40,
+    *_both(Target("scaling", "50 connections, pipeline 16", "", SERVER_CPU, 0.35 / 0.40,
                   ["plain epoll"])),
     *_both(Target("asleep", "500 connections", "", CLIENT_CPU, 1.0, per=SERVER_CPU)),
     *_throughput("4 connections, 64 KiB", 1.0, PEERS, "large"),
