@@ -64,7 +64,7 @@ TARGETS = (
     # A saturated server's time a message: 0.35 µs where plain epoll's is 0.40.
     *_both(Target("scaling", "50 connections, pipeline 16", "", SERVER_CPU, 0.35 / 0.40,
                   ["plain epoll"])),
-    *_both(Target("asleep", "500 connections", "", CLIENT_CPU, 1.0, per=SERVER_CPU)),
+    *_both(Target("asleep", "500 connections, busy-poll=off", "", CLIENT_CPU, 1.0, per=SERVER_CPU)),
     *_throughput("4 connections, 64 KiB", 1.0, PEERS, "large"),
     *_throughput("4 connections, 64 KiB", 0.8, FLOORS, "large"),
     *_throughput("4 connections, 1 MiB", 1.0, PEERS, "large"),
