@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from echobench.measure import Setup, run_slice
-from echobench.plan import Subject
 
 FREQUENCY = 4000  # samples a second
 LEAD_S, WINDOW_S, TAIL_S = 0.6, 1.5, 0.4  # of a slice: before perf looks, while it does, after
@@ -29,10 +28,14 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "wake who is to receive": ("sock_def_readable",),
     "send, and deliver": ("tcp_sendmsg",),
     "receive": ("tcp_recvmsg",),
-    "say who is ready": ("sys_epoll_wait", "sys_epoll_pwait2"),
+    "accept": ("sys_accept4", "sys_accept", "io_accept"),
+    "close": ("sys_close", "__fput"),
+    "say who is ready": ("sys_epoll_wait", "sys_epoll_pwait2", "sys_epoll_ctl"),
     "io_uring's own": ("sys_io_uring_enter",),
 }
 ALL_PARTS = (*PARTS, REST, USER)
+
+ORDER = ("spinning floor", "epoll", "io_uring", "plain epoll", "libevent")
 
 _FRAME = re.compile(r"^\s+[0-9a-f]+ (?P<function>\S+).*\((?P<where>[^()]*)\)$")
 
@@ -45,6 +48,7 @@ class CannotProfile(Exception):
 class Profile:
     """One slice: nanoseconds of a message by part, and how many messages there were a second."""
 
+    load: str
     subject: str
     messages_per_s: float
     ns: Mapping[str, float]
@@ -98,19 +102,27 @@ def profile(setup: Setup) -> Profile:
     rate = float(measured.result["throughput"]["messages_per_s"])
     ns_of_a_sample = 1e9 / FREQUENCY / (rate * WINDOW_S)
     counted = count(script)
-    return Profile(setup.subject.name, rate,
+    return Profile(setup.workload, setup.subject.name, rate,
                    {part: counted[part] * ns_of_a_sample for part in ALL_PARTS})
 
 
-def table(profiles: Sequence[Profile], subjects: Sequence[str]) -> list[list[str]]:
-    """A row for each part, in nanoseconds of a message: means, with their standard errors."""
-    rows = [["", *subjects]]
+def table(profiles: Sequence[Profile], load: str) -> list[list[str]]:
+    """A row for each part that took time under this load, in nanoseconds of a message: means, with
+    their standard errors."""
+    here = [each for each in profiles if each.load == load]
+    subjects = list(dict.fromkeys(each.subject for each in sorted(here, key=_place)))
+    rows = [[load, *subjects]]
     for part in ALL_PARTS:
-        rows.append([part, *(_mean([each.ns[part] for each in profiles if each.subject == name])
-                             for name in subjects)])
-    rows.append(["together", *(_mean([sum(each.ns.values()) for each in profiles
+        if any(each.ns[part] for each in here):
+            rows.append([part, *(_mean([each.ns[part] for each in here if each.subject == name])
+                                 for name in subjects)])
+    rows.append(["together", *(_mean([sum(each.ns.values()) for each in here
                                       if each.subject == name]) for name in subjects)])
     return rows
+
+
+def _place(each: Profile) -> int:
+    return ORDER.index(each.subject)
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -118,8 +130,3 @@ def _mean(values: Sequence[float]) -> str:
         return "-"
     error = statistics.stdev(values) / math.sqrt(len(values))
     return f"{statistics.mean(values):.0f} ± {error:.0f}"
-
-
-def subjects_to_profile(known: Mapping[str, Subject], own: Sequence[Subject]) -> list[Subject]:
-    """Ours, and what they stand beside."""
-    return [known["spinning floor"], *own, known["plain epoll"]]

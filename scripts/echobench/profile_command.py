@@ -1,27 +1,49 @@
-"""scripts/profile: where the servers' time goes at 500 connections; results/profile.json has the
-record."""
+"""scripts/profile: where the servers' time goes; results/profile.json has the record."""
 
 import json
 import platform
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from echobench import field, subjects, table, topology
+from echobench import subjects, table, topology
 from echobench.command_line import Parser, run
 from echobench.measure import Setup, utc_now
-from echobench.plan import Workload
+from echobench.plan import Subject, Workload
 from echobench.processes import raise_on_signals
-from echobench.profile import (LEAD_S, TAIL_S, WINDOW_S, CannotProfile, Profile, profile,
-                               subjects_to_profile)
+from echobench.profile import LEAD_S, TAIL_S, WINDOW_S, CannotProfile, Profile, profile
 from echobench.profile import table as profile_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "results/profile.json"
-LOAD = Workload({"connections": 500})
+ALL_BUSY = ("spinning floor", "epoll", "io_uring", "plain epoll")
+LOADS = (
+    (Workload({"connections": 1}), ALL_BUSY),
+    (Workload({"connections": 500}), ALL_BUSY),
+    (Workload({"connections": 32}, ["--churn=1"]), ("epoll", "io_uring", "libevent")),
+)
 LASTS_S = LEAD_S + WINDOW_S + TAIL_S
+
+
+def _block(block: int, programs: Path) -> Iterator[Profile]:
+    """Each server once under each load, in random order."""
+    order = random.Random(block)
+    for load, names in LOADS:
+        for name in order.sample(names, len(names)):
+            yield _slice(block, load, subjects.parse(name, programs, ROOT), programs)
+
+
+def _slice(block: int, load: Workload, subject: Subject, programs: Path) -> Profile:
+    cpus = topology.place(topology.usable_cpus())
+
+    def command(address: str) -> list[str]:
+        loadgen = subject.client or [str(programs / "loadgen")]
+        return [*loadgen, address, f"--cpu={cpus.client}", "--quiet", "--json=-", "--warmup=0.2s",
+                f"--duration={LASTS_S}s", *load.options()]
+
+    return profile(Setup(block, load.name, subject, load.keys, cpus.server, command, 60.0))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,31 +56,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-record", action="store_true", help="only print")
     parsed = parser.parse_args(arguments)
     raise_on_signals()
-    own = [subjects.backend(name, parsed.bin) for name in ("epoll", "io_uring")]
-    chosen = subjects_to_profile(field.by_name(ROOT, parsed.bin), own)
-    cpus = topology.place(topology.usable_cpus())
-    order = random.Random(1)
-    profiles: list[Profile] = []
     try:
-        for block in range(parsed.rounds):
-            for subject in order.sample(chosen, len(chosen)):
-                loadgen = subject.client or [str(parsed.bin / "loadgen")]
-
-                def command(address: str, start: Sequence[str] = tuple(loadgen)) -> list[str]:
-                    pin = ["taskset", "-c", str(cpus.client)]
-                    return [*pin, *start, address, "--quiet", "--json=-", "--warmup=0.2s",
-                            f"--duration={LASTS_S}s", *LOAD.options()]
-
-                profiles.append(profile(Setup(block, LOAD.name, subject, LOAD.keys, cpus.server,
-                                              command, 60.0)))
+        profiles = [each for block in range(parsed.rounds) for each in _block(block, parsed.bin)]
     except CannotProfile as error:
         print(f"profile: {error}", file=sys.stderr)
         return 1
-    names = [each.name for each in chosen]
-    print(table.render(profile_table(profiles, names)))
+    for load, _ in LOADS:
+        print(table.render(profile_table(profiles, load.name)))
     if not parsed.no_record:
-        record = {"command": ["scripts/profile"], "recorded_at": utc_now(), "load": LOAD.name,
-                  "kernel": platform.release(), "subjects": names,
+        record = {"command": ["scripts/profile"], "recorded_at": utc_now(),
+                  "kernel": platform.release(), "loads": [load.name for load, _ in LOADS],
                   "slices": [asdict(each) for each in profiles]}
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0

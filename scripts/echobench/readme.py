@@ -113,11 +113,11 @@ def profile_block() -> str:
         return ""
     record = strict_json.parse((ROOT / PROFILE_RECORD).read_text())
     profiles = [Profile(**each) for each in record["slices"]]
+    tables = [table.markdown(profile_table(profiles, load)) for load in record["loads"]]
     return (
         f"`{' '.join(record['command'])}` on {record['recorded_at'][:10]}, Linux "
-        f"{record['kernel']}: nanoseconds of the server's CPU for each message, "
-        f"{record['load']}, and their standard errors.\n\n"
-        f"{table.markdown(profile_table(profiles, record['subjects']))}"
+        f"{record['kernel']}: nanoseconds of the server's CPU for each message, and their standard "
+        "errors.\n\n" + "\n\n".join(tables)
     )
 
 

@@ -14,6 +14,8 @@ KERNEL = "[kernel.kallsyms]"
      "send, and deliver"),
     (["io_poll_task_func", "__do_sys_io_uring_enter", "do_syscall_64"], "io_uring's own"),
     (["sock_poll", "ep_send_events", "__x64_sys_epoll_wait"], "say who is ready"),
+    (["inet_csk_accept", "io_accept", "__do_sys_io_uring_enter"], "accept"),
+    (["tcp_close", "sock_close", "__fput", "task_work_run", "do_syscall_64"], "close"),
     (["fdget", "__sys_sendto", "do_syscall_64"], REST),
 ])
 def test_the_first_part_that_is_on_the_stack(functions: list[str], part: str) -> None:
@@ -38,7 +40,12 @@ def test_what_perf_prints_is_counted() -> None:
 
 
 def test_the_parts_add_up() -> None:
-    slices = [Profile("epoll", 1e5, dict.fromkeys(ALL_PARTS, value)) for value in (100.0, 102.0)]
-    rows = table(slices, ["epoll"])
-    assert rows[1] == ["wake who is to receive", "101 ± 1"]
-    assert rows[-1] == ["together", "707 ± 7"]
+    took = {part: 0.0 for part in ALL_PARTS} | {"receive": 500.0, USER: 100.0}
+    more = took | {"receive": 504.0}
+    slices = [Profile("1 connection", "epoll", 1e5, each) for each in (took, more)]
+    assert table(slices, "1 connection") == [
+        ["1 connection", "epoll"],
+        ["receive", "502 ± 2"],
+        [USER, "100 ± 0"],
+        ["together", "602 ± 2"],
+    ]
