@@ -22,7 +22,8 @@ def run(*command: str | Path, path: str | None = None) -> "subprocess.CompletedP
 
 
 @pytest.mark.parametrize(
-    "name", ["quickstart", "experiment", "compare", "report", "test", "lint", "../.ci/run"]
+    "name", ["quickstart", "experiment", "compare", "report", "test", "lint", "fuzz",
+             "../.ci/run"]
 )
 def test_help_is_on_stdout(name: str) -> None:
     done = run(SCRIPTS / name, "--help")
@@ -48,6 +49,9 @@ def test_help_is_on_stdout(name: str) -> None:
         ("test", "--only=everything"),
         ("test", "--only"),
         ("lint", "--all"),
+        ("fuzz", "--nonsense"),
+        ("fuzz", "--seconds=0"),
+        ("fuzz", "nothing"),
         ("../.ci/run", "--nonsense"),
     ],
 )
