@@ -57,6 +57,7 @@ struct Reading {
   std::optional<HostCpu> host;
   net::Nanos run_delay = 0;
   net::Nanos helpers = 0;
+  int server_threads = 0;
 
   static Reading take(const std::optional<ServerProcess>& server,
                       const std::vector<pid_t>& workers) {
@@ -66,6 +67,7 @@ struct Reading {
                     .host = HostCpu::sample()};
     for (const pid_t worker : workers) reading.run_delay += loadgen::run_delay(worker);
     if (server) reading.helpers = server->helper_cpu_time();
+    if (server) reading.server_threads = server->threads();
     return reading;
   }
 };
@@ -240,7 +242,7 @@ class Run {
       result_.server =
           ServerUse{.pid = server_->pid(),
                     .command = server_->command(),
-                    .threads = server_->threads(),
+                    .threads = std::max(before_.server_threads, after_.server_threads),
                     .cpu = {.time = after_.server - before_.server, .elapsed = between},
                     .helpers = std::max<net::Nanos>(0, after_.helpers - before_.helpers)};
     }
