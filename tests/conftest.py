@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from evidence import Evidence, record
+from scale import FULL
 from server_process import (PROGRAMS, SANITIZER, Backend, EchoServer, NotListening, RunProgram,
                             StartServer, environment)
 
@@ -20,7 +22,7 @@ URING_FEATURES = ["defer_taskrun", "multishot_accept", "multishot_recv", "silent
 URING_RUNGS = [*URING_FEATURES, ",".join(URING_FEATURES)]
 
 SECONDS_PER_TEST = 180 if SANITIZER else 60
-SECONDS_PER_LONG_TEST = 300
+SECONDS_PER_LONG_TEST = 1200 if FULL else 300
 SESSION_MARK = "ECHOBENCH_TEST_SESSION"
 UNAVAILABLE = 4
 
@@ -30,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_io_uring: says nothing about the other backends")
     config.addinivalue_line("markers", "has_a_loop: says nothing about threads that block")
     config.addinivalue_line("markers", "several_minutes: takes longer than others may")
+    config.addinivalue_line("markers", "long: only where scripts/test --full asks for it")
     config.addinivalue_line("markers", "relays: needs a backend that can be a relay")
 
 
@@ -39,6 +42,12 @@ def backends_for(test: pytest.Item) -> list[Backend]:
         names = [name for name in names if name != "blocking"]
     rungs = URING_RUNGS if test.get_closest_marker("every_rung") else []
     return [Backend(name) for name in names] + [Backend("io_uring", rung) for rung in rungs]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("long") and not FULL:
+            item.add_marker(pytest.mark.skip(reason="takes long: scripts/test --full"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -76,7 +85,7 @@ def nothing_is_left() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def limited_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that hangs fails, and those after it still run."""
-    long = request.node.get_closest_marker("several_minutes") is not None
+    long = FULL or request.node.get_closest_marker("several_minutes") is not None
     seconds = SECONDS_PER_LONG_TEST if long else SECONDS_PER_TEST
 
     def expire(_number: int, _frame: object) -> None:
@@ -130,6 +139,16 @@ def start_server(backend: Backend, launch: StartServer) -> StartServer:
                 pytest.skip(end.stderr.strip())
             raise
     return start
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> Evidence:
+    """For the end of a fault test: evidence("slow reader", clients=1000, bytes_lost=0)."""
+    def keep(fault: str, **figures: int | float) -> None:
+        backend = request.node.callspec.params.get("backend", "") \
+            if hasattr(request.node, "callspec") else ""
+        record(fault, request.node.nodeid, str(backend), figures)
+    return keep
 
 
 @pytest.fixture
