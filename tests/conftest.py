@@ -22,7 +22,7 @@ URING_FEATURES = ["defer_taskrun", "multishot_accept", "multishot_recv", "silent
 URING_RUNGS = [*URING_FEATURES, ",".join(URING_FEATURES)]
 
 SECONDS_PER_TEST = 180 if SANITIZER else 60
-SECONDS_PER_LONG_TEST = 1200 if FULL else 300
+SECONDS_PER_LONG_TEST = 1200
 SESSION_MARK = "ECHOBENCH_TEST_SESSION"
 UNAVAILABLE = 4
 
@@ -31,7 +31,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_rung: also on each rung of the io_uring ladder")
     config.addinivalue_line("markers", "only_io_uring: says nothing about the other backends")
     config.addinivalue_line("markers", "has_a_loop: says nothing about threads that block")
-    config.addinivalue_line("markers", "several_minutes: takes longer than others may")
     config.addinivalue_line("markers", "long: only where scripts/test --full asks for it")
     config.addinivalue_line("markers", "relays: needs a backend that can be a relay")
 
@@ -85,8 +84,7 @@ def nothing_is_left() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def limited_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that hangs fails, and those after it still run."""
-    long = FULL or request.node.get_closest_marker("several_minutes") is not None
-    seconds = SECONDS_PER_LONG_TEST if long else SECONDS_PER_TEST
+    seconds = SECONDS_PER_LONG_TEST if FULL else SECONDS_PER_TEST
 
     def expire(_number: int, _frame: object) -> None:
         raise AssertionError(f"the test hangs: it was not done after {seconds} s")

@@ -35,7 +35,7 @@ def shell() -> Iterator[Shell]:
         shutil.rmtree(made)
 
 
-@pytest.mark.several_minutes
+@pytest.mark.long
 def test_sheet_is_true(shell: Shell) -> None:
     commands = commands_of(SHEET.read_text())
     assert len(commands) > 25

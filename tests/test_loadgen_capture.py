@@ -11,7 +11,7 @@ import pytest
 
 from loadgen_fixtures import ENGINES, loadgen, stopped_at_end
 from server_process import StartServer
-from stall import full
+from stall import on_a_quiet_machine
 
 SIZE = 64
 
@@ -38,7 +38,7 @@ def captured_rtts(capture: pathlib.Path, port: int) -> list[float]:
     return rtts
 
 
-@full
+@on_a_quiet_machine
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_service_time_is_what_a_capture_shows(launch: StartServer, engine: str,

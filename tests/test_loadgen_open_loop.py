@@ -1,7 +1,7 @@
 """loadgen's open loop: what is due is due whatever comes back, so a stall is seen in full, what
 never came back is no small latency, and the arrivals are what they claim to be.
 
-What needs a quiet machine, or a minute, runs with ECHOBENCH_FULL=1; the same things are checked
+What needs a quiet machine, or a minute, runs with ECHOBENCH_QUIET=1; the same things are checked
 always at a smaller size and with bounds that hold on a busy machine."""
 
 import asyncio
@@ -19,7 +19,8 @@ import pytest
 from loadgen_fixtures import (ENGINES, CountingEcho, Run, Server, finish, loadgen,
                               lying_server, one_line, run, start)
 from server_process import StartServer
-from stall import FULL, await_connections, expect_the_right_tail, full, stop_for
+from stall import (QUIET, await_connections, expect_the_right_tail, on_a_quiet_machine,
+                   stop_for)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +212,7 @@ def test_a_stall_of_the_server_is_seen_by_all_whom_it_would_have_met(
     assert latency["mean"] * 900 >= 0.8 * waited_long * 1e9 * stalled
 
 
-@full
+@on_a_quiet_machine
 @pytest.mark.parametrize("pipeline", [1, 64])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_second_of_ten(launch: StartServer, engine: str, pipeline: int) -> None:
@@ -298,7 +299,7 @@ def gaps_seen(arrivals: str, rate: int, count: int) -> list[float]:
 
 def test_poisson_arrivals_pass_a_kolmogorov_smirnov_test() -> None:
     # 1.95 / sqrt(n) is exceeded once in a thousand; a busy machine adds delays of its own.
-    if FULL:
+    if QUIET:
         distance = kolmogorov_smirnov(gaps_seen("poisson", 200, 5000), 1 / 200)
         assert distance < 1.95 / math.sqrt(5000)
     assert any(distance < 0.35 for distance in distances("poisson", 150))
@@ -315,7 +316,7 @@ def distances(arrivals: str, count: int) -> Iterator[float]:
         yield kolmogorov_smirnov(gaps_seen(arrivals, 50, count), 1 / 50)
 
 
-@full
+@on_a_quiet_machine
 def test_no_bursts_at_a_hundred_thousand_a_second(launch: StartServer) -> None:
     server = launch("--port=0")
     run = loadgen(f"127.0.0.1:{server.port}", "-c", 80, "-p", 4, "-r", "100k", "-d", "5s", "-w1s")
@@ -325,7 +326,7 @@ def test_no_bursts_at_a_hundred_thousand_a_second(launch: StartServer) -> None:
     assert run.result["throughput"]["sent_per_s"] == pytest.approx(100_000, rel=0.01)
 
 
-@full
+@on_a_quiet_machine
 @pytest.mark.parametrize("rate,seconds", [(1, 10), (10, 5), (1000, 5), (100_000, 5)])
 @pytest.mark.parametrize("arrivals", ["uniform", "poisson"])
 def test_the_rate_is_achieved(launch: StartServer, rate: int, seconds: int,

@@ -45,6 +45,7 @@ def test_it_passes_here(engine: str) -> None:
     assert all(len(line) <= 110 for line in printed.splitlines()), "it fits a terminal"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", RULES)
 def test_a_broken_rule_fails_its_line(rule: str) -> None:
     status, titles, printed = self_test("loadgen-breakable", "--backend=epoll",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loadgen_fixtures import ENGINES, Run, Server, finish, loadgen, lying_server, start
-from stall import await_connections, expect_the_right_tail, full, stop_for
+from stall import await_connections, expect_the_right_tail, on_a_quiet_machine, stop_for
 from server_process import ROOT, StartServer
 
 
@@ -69,7 +69,7 @@ def test_its_own_stall_is_told_from_one_of_the_server(echo: Server, engine: str,
     assert "client_stalled" in codes(run) or "unsteady_throughput" in codes(run)
 
 
-@full
+@on_a_quiet_machine
 @pytest.mark.parametrize("pipeline", [1, 64])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_second_of_ten_of_its_own(launch: StartServer, engine: str, pipeline: int) -> None:
@@ -121,7 +121,7 @@ def test_who_never_waits_is_busy(launch: StartServer) -> None:
     assert run.result["cpu"]["client"]["busy"] > 0.3, run.result["cpu"]
 
 
-@full
+@on_a_quiet_machine
 @pytest.mark.parametrize("load", ["-c 500", "-c 1", "-c 50 -p 16", "-c 500 -r 10k",
                                   "-c 80 -p 4 -r 100k", "-c 80 -p 4 -r 100k --arrivals=poisson",
                                   "-c 10 -r 1k"])

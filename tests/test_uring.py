@@ -1,63 +1,15 @@
-"""io_uring where it is refused, where the kernel can do less of it, and where its queues are small.
-"""
+"""io_uring where the kernel can do less of it, and where its queues are small."""
 
-import ctypes
-import errno
-import os
 import socket
-import struct
-from collections.abc import Callable
 
 import pytest
 
 from conversation import (ask, conversations, converse, distinct_data, exchange, expect_end,
                           greedy_peers, random_bytes, receive)
 from expect import expect_same
-from server_process import Backend, EchoServer, RunProgram, StartServer, scaled
+from server_process import Backend, EchoServer, StartServer, scaled
 
 KIB = 1024
-IO_URING_SETUP = 425  # on every architecture but alpha
-REFUSALS = [errno.EPERM, errno.ENOSYS, errno.ENOMEM]
-
-
-def refuse_io_uring(error: int) -> Callable[[], None]:
-    """For `before_exec`: a seccomp filter that lets io_uring_setup(2) fail, as containers do."""
-    load_number, if_equal, give = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
-    allow, fail_with = 0x7fff0000, 0x00050000
-    rules = [(load_number, 0, 0, 0), (if_equal, 0, 1, IO_URING_SETUP),
-             (give, 0, 0, fail_with | error), (give, 0, 0, allow)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
-    program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(code))
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def install() -> None:
-        no_new_privileges, set_seccomp, filter_mode = 38, 22, 2
-        if (libc.prctl(no_new_privileges, 1, 0, 0, 0) != 0
-                or libc.prctl(set_seccomp, filter_mode, program, 0, 0) != 0 or not code):
-            raise OSError(ctypes.get_errno(), "prctl")
-    return install
-
-
-@pytest.mark.parametrize("error", REFUSALS, ids=errno.errorcode.get)
-def test_refused_io_uring_is_exit_code_4(run_program: RunProgram, error: int) -> None:
-    ended = run_program("echo-server", "--backend=io_uring", "--port=0",
-                        before_exec=refuse_io_uring(error))
-    assert ended.returncode == 4, f"expected exit code 4, got {ended}"
-    assert ended.stdout == "", "expected nothing to listen"
-    assert len(ended.stderr.splitlines()) == 1, f"expected one line, got {ended.stderr!r}"
-    assert "io_uring" in ended.stderr
-    reasons = (os.strerror(error), "io_uring_disabled", "not in this build")
-    assert any(reason in ended.stderr for reason in reasons), (
-        f"expected one of the reasons {reasons} in {ended.stderr!r}")
-
-
-@pytest.mark.parametrize("error", REFUSALS, ids=errno.errorcode.get)
-def test_auto_falls_back_and_says_so(launch: StartServer, error: int) -> None:
-    server = launch("--backend=auto", "--port=0", before_exec=refuse_io_uring(error))
-    assert server.line.endswith(" (epoll)")
-    assert "io_uring" in server.stderr() and "epoll" in server.stderr(), (
-        f"expected what was refused and what is used instead, stderr is {server.stderr()!r}")
-    ask(server.connect())
 
 
 @pytest.mark.only_io_uring

@@ -1,36 +1,31 @@
 """What a message and a connection cost, counted instead of timed: the same on a busy machine.
 
-System calls by strace(1), user-space instructions by callgrind (valgrind(1)), memory and idle CPU
-by the kernel's books. Each but the waits and the idle CPU is the difference between a larger and a
-smaller run, so that what a program does once is in none. Callgrind hides the vDSO: a look at the
-clock is a system call there, and no instruction.
+System calls by strace(1), user-space instructions by callgrind (instructions.py), memory and idle
+CPU by the kernel's books. Each but the waits and the idle CPU is the difference between a larger
+and a smaller run, so that what a program does once is in none.
 """
 
 import contextlib
 import os
 import re
 import resource
-import shutil
 import signal
 import socket
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from echobench.counted import (FEW, MANY, QUIET, READY_S, RUN_S, CannotCount, load, serving,
+                               so_many, tool)
+from echobench.instructions import client_instructions, server_instructions
 from echobench.memory import children_of, resident_bytes
 from echobench.processes import Program
 
-FEW, MANY = 2_000, 12_000  # messages
 FEW_IDLE, MANY_IDLE = 1_000, 19_000  # connections
-READY_S, RUN_S = 60.0, 300.0
 IDLE_S = 5
-
-# Who asleep waits makes the fewest calls and runs no instruction while it waits.
-QUIET = "--busy-poll=off"
-
 
 _WAITS = ("epoll_wait", "epoll_pwait2", "io_uring_enter")
 _CALLS = ("recvfrom", "recvmsg", "sendto", "sendmsg", "write", "epoll_ctl", "ioctl", "getsockopt",
@@ -38,10 +33,6 @@ _CALLS = ("recvfrom", "recvmsg", "sendto", "sendmsg", "write", "epoll_ctl", "ioc
 
 Count = Callable[[Path, str], float]  # programs, backend
 Trace = Callable[[Path, str, int], Counter[str]]  # with so many messages
-
-
-class CannotCount(Exception):
-    """A tool is missing or a program failed; the text says which."""
 
 
 def calls_a_message(trace: Trace) -> Count:
@@ -65,24 +56,12 @@ def waits_a_message(trace: Trace) -> Count:
     return count
 
 
-def server_instructions(bin_directory: Path, backend: str) -> float:
-    """Of user space, per message of 64 bytes."""
-    few, many = (_server_instructions(bin_directory, backend, count) for count in (FEW, MANY))
-    return (many - few) / (MANY - FEW)
-
-
-def client_instructions(bin_directory: Path, backend: str) -> float:
-    """Of loadgen, which compares every byte and records every latency."""
-    few, many = (_client_instructions(bin_directory, backend, count) for count in (FEW, MANY))
-    return (many - few) / (MANY - FEW)
-
-
 def server_memory(bin_directory: Path, backend: str) -> float:
     """Bytes of the server's own memory for each further connection that is idle, and has sent a
     message before."""
     few = idle_connections(FEW_IDLE)
     many = idle_connections(MANY_IDLE)
-    with _server(bin_directory, backend) as (server, address), contextlib.ExitStack() as stack:
+    with serving(bin_directory, backend) as (server, address), contextlib.ExitStack() as stack:
         held = []
         for count in (few, many):
             _converse(stack, address, count - (few if count == many else 0))
@@ -94,7 +73,7 @@ def idle_cpu(bin_directory: Path, backend: str) -> float:
     """Percent of a CPU that a server takes with many connections of which none says anything, as
     it runs where nothing else is asked for."""
     with contextlib.ExitStack() as stack:
-        server, address = stack.enter_context(_server(bin_directory, backend, quiet=False))
+        server, address = stack.enter_context(serving(bin_directory, backend, quiet=False))
         _converse(stack, address, idle_connections(MANY_IDLE))
         time.sleep(1)  # a spin ends 50 us after the last event
         before = _cpu_seconds(server.pid)
@@ -118,62 +97,21 @@ def idle_connections(wanted: int) -> int:
     return min(wanted, hard - 500)
 
 
-# ---- the programs
-
-
-@contextlib.contextmanager
-def _server(
-    bin_directory: Path, backend: str, under: Sequence[str] = (), quiet: bool = True
-) -> Iterator[tuple[Program, str]]:
-    command = [*under, str(bin_directory / "echo-server"), f"--backend={backend}", "--port=0",
-               *([QUIET] if quiet else [])]
-    with Program(command, stdout_pipe=True) as server:
-        line = server.first_line(READY_S)
-        if line is None or not line.startswith("listening on "):
-            server.stop()
-            raise CannotCount(f"{' '.join(command)}: {server.stderr().strip()}")
-        yield server, line.split()[2]
-
-
-def _load(
-    address: str, bin_directory: Path, options: Sequence[str], under: Sequence[str] = ()
-) -> str:
-    """Runs loadgen to its end; what it said on stderr."""
-    command = [*under, str(bin_directory / "loadgen"), address, "--quiet", "--warmup=0s",
-               "--timeout=60s", *options]
-    with Program(command) as client:
-        status = client.wait(RUN_S)
-        if status != 0:
-            raise CannotCount(f"{' '.join(command)}: status {status}\n{client.stderr()}")
-        return client.stderr()
-
-
-def _messages(count: int) -> list[str]:
-    return ["--connections=50", f"--messages={count}"]
-
-
-def _tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise CannotCount(f"{name} is not there")
-    return path
-
-
 # ---- system calls
 
 
 def _server_trace(bin_directory: Path, backend: str, messages: int) -> Counter[str]:
     with tempfile.NamedTemporaryFile() as summary:
-        with _server(bin_directory, backend, _strace(summary.name)) as (server, address):
-            _load(address, bin_directory, _messages(messages))
+        with serving(bin_directory, backend, _strace(summary.name)) as (server, address):
+            load(address, bin_directory, so_many(messages))
             _end_traced(server)
         return _calls(summary.name)
 
 
 def _client_trace(bin_directory: Path, backend: str, messages: int) -> Counter[str]:
-    with tempfile.NamedTemporaryFile() as summary, _server(bin_directory, "epoll") as (_, address):
-        options = [*_messages(messages), f"--backend={backend}", QUIET]
-        _load(address, bin_directory, options, _strace(summary.name))
+    with tempfile.NamedTemporaryFile() as summary, serving(bin_directory, "epoll") as (_, address):
+        options = [*so_many(messages), f"--backend={backend}", QUIET]
+        load(address, bin_directory, options, _strace(summary.name))
         return _calls(summary.name)
 
 
@@ -186,39 +124,12 @@ def _end_traced(strace: Program) -> None:
 
 
 def _strace(summary: str) -> list[str]:
-    return [_tool("strace"), "-f", "-c", "-U", "calls,name", "-o", summary]
+    return [tool("strace"), "-f", "-c", "-U", "calls,name", "-o", summary]
 
 
 def _calls(summary: str) -> Counter[str]:
     found = re.findall(r"^\s*(\d+)\s+(\w+)\s*$", Path(summary).read_text(), re.MULTILINE)
     return Counter({name: int(calls) for calls, name in found if name != "total"})
-
-
-# ---- instructions
-
-
-def _server_instructions(bin_directory: Path, backend: str, messages: int) -> int:
-    with _server(bin_directory, backend, _callgrind()) as (server, address):
-        _load(address, bin_directory, _messages(messages))
-        server.stop()
-        return _collected(server.stderr())
-
-
-def _client_instructions(bin_directory: Path, backend: str, messages: int) -> int:
-    with _server(bin_directory, "epoll") as (_, address):
-        options = [*_messages(messages), f"--backend={backend}", QUIET]
-        return _collected(_load(address, bin_directory, options, _callgrind()))
-
-
-def _callgrind() -> list[str]:
-    return [_tool("valgrind"), "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-
-
-def _collected(said: str) -> int:
-    found = re.search(r"Collected : (\d+)", said)
-    if found is None:
-        raise CannotCount(f"callgrind counted nothing: {said[-500:]}")
-    return int(found[1])
 
 
 # ---- memory
@@ -237,7 +148,7 @@ def _converse(stack: contextlib.ExitStack, address: str, count: int) -> None:
 def _client_peak(bin_directory: Path, backend: str, connections: int) -> int:
     """Under a message a second on each connection."""
     peak = 0
-    with _server(bin_directory, "epoll") as (_, address):
+    with serving(bin_directory, "epoll") as (_, address):
         command = [str(bin_directory / "loadgen"), address, "--quiet", "--warmup=0s",
                    f"--connections={connections}", f"--rate={connections}", "--duration=3s",
                    "--timeout=30s", f"--backend={backend}"]

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from echobench.command_line import Parser, run
-from echobench.costs import COSTS, CannotCount
+from echobench.costs import COSTS
+from echobench.counted import CannotCount
+from echobench.instructions import all_files
 from echobench.measure import utc_now
 from echobench.processes import raise_on_signals
 
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
             counted[cost.name] = cost.count(parsed.bin, cost.backend)
             print(f"{counted[cost.name]:8.4g}{cost.unit}  {cost.name} (at most {cost.limit:g})",
                   flush=True)
+        instructions = all_files(parsed.bin)
     except CannotCount as error:
         print(f"costs: {error}", file=sys.stderr)
         return 1
@@ -43,7 +46,8 @@ def main(arguments: Sequence[str]) -> int:
         version = subprocess.run([parsed.bin / "echo-server", "--version"], capture_output=True,
                                  text=True, check=True).stdout.partition("\n")[0]
         record = {"command": ["scripts/costs"], "counted_at": utc_now(), "version": version,
-                  "compiler": compiler(), "kernel": platform.release(), "costs": counted}
+                  "compiler": compiler(), "kernel": platform.release(), "costs": counted,
+                  "instructions": instructions}
         RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return 0
 

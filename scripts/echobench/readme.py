@@ -13,11 +13,14 @@ from echobench.command_line import Parser, run
 from echobench.comparison import compare_all
 from echobench.costs import COSTS
 from echobench.findings import at_a_glance
+from echobench.instructions import table as instructions_table
 from echobench.loadgen_result import Result
 from echobench.marked_block import splice
 from echobench.method import repeat
 from echobench.profile import Profile
 from echobench.profile import table as profile_table
+from echobench.reliability import Evidence
+from echobench.reliability import table as faults_table
 from echobench.result_set import BadResults, ResultSet
 from echobench.summary import summary
 from echobench.targets import TARGETS, beside_the_floor, standing, table_of
@@ -25,6 +28,7 @@ from echobench.targets import TARGETS, beside_the_floor, standing, table_of
 ROOT = Path(__file__).resolve().parents[2]
 COSTS_RECORD = "results/costs.json"
 PROFILE_RECORD = "results/profile.json"
+RELIABILITY_RECORD = "results/reliability.json"
 DOES_NOT_HOLD = 3
 
 
@@ -107,6 +111,28 @@ def costs_table(record: Mapping[str, Any]) -> str:
             f"{table.markdown(rows, left=3)}")
 
 
+def instructions_block() -> str:
+    """Where the instructions of a message stand."""
+    if not (ROOT / COSTS_RECORD).exists():
+        return ""
+    record = strict_json.parse((ROOT / COSTS_RECORD).read_text())
+    if "instructions" not in record:
+        return ""
+    return (f"`scripts/costs` on {record['counted_at'][:10]}, {record['compiler']}: user-space "
+            "instructions a message, by the file that they stand in, or the library.\n\n"
+            f"{table.markdown(instructions_table(record['instructions']))}")
+
+
+def faults_block() -> str:
+    """Which faults were tried, and what was lost."""
+    if not (ROOT / RELIABILITY_RECORD).exists():
+        return ""
+    record = strict_json.parse((ROOT / RELIABILITY_RECORD).read_text())
+    lines = [Evidence(**each) for each in record["lines"]]
+    return (f"`{' '.join(record['command'])}` on {record['recorded_at'][:10]}, Linux "
+            f"{record['kernel']}.\n\n{table.markdown(faults_table(lines), left=5)}")
+
+
 def profile_block() -> str:
     """Where the servers' time goes."""
     if not (ROOT / PROFILE_RECORD).exists():
@@ -140,7 +166,9 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "scaling": _of_preset("scaling", floor_block),
         "ladder": _of_preset("ladder", ladder_block),
         "profile": profile_block,
+        "instructions": instructions_block,
     },
+    "docs/RELIABILITY.md": {"faults": faults_block},
 }
 
 

@@ -54,8 +54,8 @@ def _throughput(
 
 
 TARGETS = (
-    *_throughput("500 connections", 0.90, FLOORS),
-    *_throughput("500 connections", 1.0, PEERS),
+    *_throughput("500 connections", 0.90, FLOORS, "floor"),
+    *_throughput("500 connections", 1.0, ("plain epoll", "Boost.Asio"), "floor"),
     *_both(Target("busy-poll", "1 connection", "", P50, 1.15, FLOORS),
            ("epoll always", "io_uring always")),
     *(Target("busy-poll", load, name, THROUGHPUT, 0.90, [f"{name} always"])
