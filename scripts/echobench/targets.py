@@ -66,7 +66,7 @@ TARGETS = (
                   ["plain epoll"])),
     *_both(Target("asleep", "500 connections, busy-poll=off", "", CLIENT_CPU, 1.0, per=SERVER_CPU)),
     *_throughput("4 connections, 64 KiB", 1.0, PEERS, "large"),
-    *_throughput("4 connections, 64 KiB", 0.8, FLOORS, "large"),
+    *_throughput("4 connections, 64 KiB", 0.8, FLOORS, "large-64k"),
     *_throughput("4 connections, 1 MiB", 1.0, PEERS, "large"),
     *_throughput("4 connections, 1 MiB", 0.8, FLOORS, "large"),
     *_both(Target("churn", "32 connections, churn=1", "", THROUGHPUT, 1.1, PEERS)),
