@@ -96,6 +96,17 @@ Nanos now(const IO& io) {
   }
 }
 
+/// Bytes on their way that the peer's host has not acknowledged (ioctl_tcp(7), SIOCOUTQ), unless the
+/// engine has a network of its own.
+template <class IO>
+std::size_t unacknowledged(const IO& io, ConnId c) {
+  if constexpr (requires { io.unacknowledged(c); }) {
+    return io.unacknowledged(c);
+  } else {
+    return static_cast<std::size_t>(unacknowledged_bytes(io.fd(c)));
+  }
+}
+
 /// What a server needs that answers each connection in turns: it asks for a recv or for a send, and
 /// for nothing else until that is done.
 template <class IO>

@@ -48,6 +48,8 @@ class SimulatedEngine {
   SimulatedPeer& invite(SimulatedPeer peer) { return begin(std::move(peer), State::kCalling).peer; }
   /// The other end of a connection that has not ended.
   SimulatedPeer& peer(ConnId id) { return find(id)->peer; }
+  /// Whether the program has sent FIN on it.
+  bool finished(ConnId id) const { return find(id)->fin; }
 
   /// Who answers a connect: makes the peer, and returns 0, the errno to fail with, or kSilence.
   std::function<int(SimulatedPeer&)> answer = [](SimulatedPeer&) { return ECONNREFUSED; };
@@ -77,6 +79,7 @@ class SimulatedEngine {
   Nanos completed_span() const { return 0; }
   int fd(ConnId id) const;
   std::size_t unread(ConnId id) const;
+  std::size_t unacknowledged(ConnId id) const;
   const EngineCounters& counters() const { return counters_; }
   std::string description() const { return kName; }
 
@@ -269,6 +272,12 @@ inline int SimulatedEngine::fd(ConnId id) const {
 inline std::size_t SimulatedEngine::unread(ConnId id) const {
   const Link* link = find(id);
   return link == nullptr ? 0 : link->inward.size();
+}
+
+/// Here a host acknowledges what its program has read: the latest that TCP allows.
+inline std::size_t SimulatedEngine::unacknowledged(ConnId id) const {
+  const Link* link = find(id);
+  return link == nullptr ? 0 : link->outward.size();
 }
 
 // ---- what is possible

@@ -24,8 +24,7 @@ class EchoServer {
 
   void on_recv(IO& io, net::ConnId c, net::Bytes bytes) {
     if (bytes.empty()) return io.close(c);
-    house_.received(io, c, bytes.size());
-    io.send(c, bytes);
+    if (house_.received(io, c, bytes.size())) io.send(c, bytes);
   }
 
   void on_sent(IO& io, net::ConnId c) {

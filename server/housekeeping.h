@@ -29,12 +29,16 @@ class Housekeeping {
   template <net::ServerEngine IO>
   bool admit(IO& io, net::ConnId c);
 
-  /// Bytes have come; until sent(), they are owed.
+  /// Bytes have come; until sent(), they are owed. false: the client was told that nothing more
+  /// will come (drain_echo), and what it says now comes too late.
   template <net::ServerEngine IO>
-  void received(IO& io, net::ConnId c, std::size_t bytes) {
+  bool received(IO& io, net::ConnId c, std::size_t bytes) {
     counters_.bytes += bytes;
+    if (connections_.finished(c)) [[unlikely]]
+      return false;
     connections_.set_owed(c, true);
     if (timed_) note_moved(io, c);
+    return true;
   }
   template <net::ServerEngine IO>
   void sent(IO& io, net::ConnId c) {
@@ -156,15 +160,16 @@ net::Nanos Housekeeping::close_idle(IO& io, net::Nanos now) {
 
 // A connection is done when all that its peer sent has been read, sent back and acknowledged. FIN
 // tells the peer that no more will come. Closing any earlier could answer with a reset what is
-// still on its way, and a reset discards what the peer has not read.
+// still on its way, also what the peer sends after that; and a reset discards what has not reached
+// the peer.
 template <net::ServerEngine IO>
 void Housekeeping::drain_echo(IO& io, net::ConnId c) {
-  if (connections_.owed(c) || io.unread(c) > 0) return;
   if (!connections_.finished(c)) {
+    if (connections_.owed(c) || io.unread(c) > 0) return;
     connections_.set_finished(c);
     io.shutdown(c);
   }
-  if (net::unacknowledged_bytes(io.fd(c)) == 0) io.close(c);
+  if (net::unacknowledged(io, c) == 0) io.close(c);
 }
 
 }  // namespace server

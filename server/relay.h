@@ -194,7 +194,7 @@ void Relay<IO>::drain(IO& io, net::ConnId c) {
     client.finished = true;
     pass(io, client, next.stream ? next.stream->finish(signature_) : net::Bytes());
   }
-  if (client.passed_on && next.passed_on && net::unacknowledged_bytes(io.fd(c)) == 0) io.close(c);
+  if (client.passed_on && next.passed_on && net::unacknowledged(io, c) == 0) io.close(c);
 }
 
 }  // namespace server

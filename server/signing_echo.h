@@ -28,8 +28,7 @@ class SigningEcho {
     auto& [stream, finished] = streams_[c.slot];
     finished = bytes.empty();
     if (finished) return pass(io, c, stream.finish(signature_));
-    house_.received(io, c, bytes.size());
-    pass(io, c, stream.sign(signature_, bytes));
+    if (house_.received(io, c, bytes.size())) pass(io, c, stream.sign(signature_, bytes));
   }
 
   void on_sent(IO& io, net::ConnId c) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -93,6 +95,16 @@ struct World {
     EXPECT_EQ(io.open(), 0U) << "connections never end";
     EXPECT_EQ(house.connections(), 0U);
   }
+  /// For a while; then the next poll finds a signal.
+  template <class Service>
+  void live_until_told_to_end(Service& service) {
+    io.watch(signals.fd());
+    options.drain_timeout = random.one_in(8) ? net::kMillisecond : 10 * net::kSecond;
+    for (std::size_t polls = random.some(400); polls > 0 && !io.settled(); --polls) {
+      io.poll(service, io.now());
+    }
+    ::raise(SIGTERM);
+  }
   bool had_room() { return house.counters().turned_away == 0; }
 
   Random random;
@@ -122,6 +134,39 @@ TEST(Simulated, SigningEchoSignsEveryLine) {
     for (const SimulatedPeer* client : world.clients) {
       expect_received(*client, signed_lines(client->to_send),
                       world.had_room() && is_patient(*client));
+    }
+  });
+}
+
+/// Notes how much of whom has arrived before it was told to end.
+class WatchedEcho : public EchoServer<SimulatedEngine> {
+ public:
+  using EchoServer::EchoServer;
+
+  void on_recv(SimulatedEngine& io, net::ConnId c, net::Bytes bytes) {
+    if (!io.finished(c)) arrived[&io.peer(c)] += bytes.size();
+    EchoServer::on_recv(io, c, bytes);
+  }
+
+  std::map<const SimulatedPeer*, std::size_t> arrived;
+};
+
+/// Whoever is connected when a signal comes gets back all of it that has arrived, and then a FIN;
+/// or a reset, where it went on sending.
+TEST(Simulated, DrainReturnsWhatHasArrived) {
+  net::test::for_each_seed(kSeeds, [](std::uint64_t seed) {
+    World world(seed);
+    WatchedEcho echo(world.house);
+    world.live_until_told_to_end(echo);
+    const bool in_time = world.house.run(world.io, echo) == 0 && world.house.connections() == 0;
+    if (!in_time) return;
+    world.live(echo);
+    for (const SimulatedPeer* client : world.clients) {
+      expect_received(*client, client->to_send, false);
+      if (!world.had_room() || !is_patient(*client) || !client->connected) continue;
+      EXPECT_GE(client->received.size(), echo.arrived[client]);
+      const bool had_more = client->received.size() < client->to_send.size();
+      EXPECT_TRUE(client->end == SimulatedPeer::End::kFin || had_more);
     }
   });
 }
@@ -158,6 +203,20 @@ class WatchedRelay : public Relay<SimulatedEngine> {
 void expect_no_end_made_up(const SimulatedPeer& reset, const SimulatedPeer& other) {
   if (!reset.gone || reset.finished) return;
   EXPECT_NE(other.end, SimulatedPeer::End::kFin) << "a reset was passed on as a FIN";
+}
+
+TEST(Simulated, RelayDrainsToo) {
+  net::test::for_each_seed(kSeeds, [](std::uint64_t seed) {
+    World world(seed);
+    const net::Address nowhere;
+    WatchedRelay relay(world, nowhere, "");
+    world.live_until_told_to_end(relay);
+    EXPECT_EQ(world.house.run(world.io, relay), 0);
+    for (const auto& [client, next_hop] : relay.ways) {
+      expect_received(*next_hop, client->to_send, false);
+      expect_received(*client, next_hop->to_send, false);
+    }
+  });
 }
 
 TEST(Simulated, RelayPassesBothWaysOn) {

@@ -8,7 +8,7 @@ import struct
 import termios
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -20,6 +20,7 @@ from server_process import Backend, EchoServer, StartServer
 KIB = 1024
 MIB = 1024 * KIB
 ENDING = [signal.SIGTERM, signal.SIGINT]
+LATE = b"too late"
 AT_ONCE = 5  # seconds, where the default of --drain-timeout is 10
 
 
@@ -53,6 +54,16 @@ def read_to_the_end(peers: Sequence[Conversation]) -> None:
         expect_end(peer.connection)
 
 
+def receive_to_the_end(connection: socket.socket) -> bytes:
+    """All that there is, whatever ends it."""
+    connection.settimeout(PATIENCE)
+    received = bytearray()
+    with suppress(ConnectionError):
+        while piece := connection.recv(MIB):
+            received += piece
+    return bytes(received)
+
+
 @pytest.mark.every_rung
 @pytest.mark.parametrize("number", ENDING)
 def test_what_is_owed_is_flushed(server: EchoServer, number: signal.Signals) -> None:
@@ -68,6 +79,24 @@ def test_what_is_owed_after_a_half_close_is_flushed(server: EchoServer) -> None:
         peer.connection.shutdown(socket.SHUT_WR)
     server.send_signal(signal.SIGTERM)
     read_to_the_end(peers)
+    assert server.await_exit(AT_ONCE) == 0
+
+
+def test_who_goes_on_sending_loses_nothing_of_what_came(server: EchoServer) -> None:
+    """Bytes that meet a closed connection are answered with a reset, and that discards what is
+    still on its way back."""
+    peers = peers_that_are_owed(server)
+    server.send_signal(signal.SIGTERM)
+    for _ in range(20):
+        time.sleep(0.01)
+        for peer in peers:
+            with suppress(OSError):
+                peer.connection.send(LATE, socket.MSG_DONTWAIT)
+    for peer in peers:
+        came = bytes(peer.data)
+        received = receive_to_the_end(peer.connection)
+        assert len(received) >= len(came), f"{peer}: {len(came) - len(received)} bytes are lost"
+        expect_same(received, (came + 20 * LATE)[:len(received)], str(peer))
     assert server.await_exit(AT_ONCE) == 0
 
 
