@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <future>
 #include <string_view>
 
 #include "net/fd.h"
@@ -199,7 +200,9 @@ std::vector<std::string> UringFeatures::names() const {
   return names;
 }
 
-UringFeatures probe_uring() {
+namespace {
+
+UringFeatures probe() {
   UringFeatures found;
   found.cq_entries = number_from_environment("ECHOBENCH_URING_CQ", kDefaultCompletions, 32768);
   found.small_buffers =
@@ -228,5 +231,13 @@ UringFeatures probe_uring() {
   found.silent_send = !taken_away("silent_send") && has_silent_send(flags);
   return found;
 }
+
+}  // namespace
+
+// In a thread of its own: a ring that was closed calls on the thread that used it once more, as a
+// signal does, and at any time (io_ring_exit_work in Linux's io_uring). A multishot receive that
+// has come to an urgent mark just then is told that nothing is there, and waits for an arrival that
+// has been (tcp_recvmsg_locked, to Linux 6.18).
+UringFeatures probe_uring() { return std::async(std::launch::async, probe).get(); }
 
 }  // namespace net
