@@ -96,8 +96,8 @@ Nanos now(const IO& io) {
   }
 }
 
-/// Bytes on their way that the peer's host has not acknowledged (ioctl_tcp(7), SIOCOUTQ), unless the
-/// engine has a network of its own.
+/// Bytes on their way that the peer's host has not acknowledged (ioctl_tcp(7), SIOCOUTQ), unless
+/// the engine has a network of its own.
 template <class IO>
 std::size_t unacknowledged(const IO& io, ConnId c) {
   if constexpr (requires { io.unacknowledged(c); }) {

@@ -37,6 +37,15 @@ class ProbeRing {
   int status() const { return status_; }
   io_uring* get() { return &ring_; }
 
+  /// Whether a request that does nothing comes back; the errno where the kernel refuses to be
+  /// entered.
+  int enter() {
+    io_uring_prep_nop(io_uring_get_sqe(&ring_));
+    const int status = io_uring_submit_and_wait(&ring_, 1);
+    if (status < 0) return -status;
+    io_uring_cqe* cqe = nullptr;
+    return io_uring_peek_cqe(&ring_, &cqe) == 0 ? 0 : EIO;
+  }
   /// Runs what was queued and takes one completion if there is one now.
   bool run(io_uring_cqe& out) {
     if (io_uring_submit_and_get_events(&ring_) < 0) return false;
@@ -84,31 +93,32 @@ unsigned number_from_environment(const char* name, unsigned fallback, unsigned m
 
 bool sets_up(unsigned flags) { return ProbeRing(flags).status() == 0; }
 
-std::string why_refused(int error) {
+std::string why_refused(const char* call, int error) {
   int disabled = 0;
   std::ifstream("/proc/sys/kernel/io_uring_disabled") >> disabled;
   if (error == EPERM && disabled != 0) {
     return "io_uring is disabled: kernel.io_uring_disabled=" + std::to_string(disabled);
   }
-  std::string reason = std::string("io_uring_setup: ") + std::strerror(error);
+  std::string reason = std::string(call) + ": " + std::strerror(error);
   if (error == EPERM) reason += " (forbidden by a seccomp filter or container?)";
   if (error == ENOSYS) reason += " (no io_uring in this kernel, or a seccomp filter)";
   if (error == ENOMEM) reason += " (memory or RLIMIT_MEMLOCK)";
   return "io_uring is not usable: " + reason;
 }
 
-bool has_provided_buffer_rings(unsigned flags) {
+// 0, or the errno of the attempt.
+int provides_buffer_rings(unsigned flags) {
   ProbeRing ring(flags);
   void* memory = nullptr;
-  if (ring.status() != 0 || ::posix_memalign(&memory, 4096, 4096) != 0) return false;
+  if (ring.status() != 0 || ::posix_memalign(&memory, 4096, 4096) != 0) return ENOMEM;
   std::memset(memory, 0, 4096);
   io_uring_buf_reg reg{};
   reg.ring_addr = reinterpret_cast<std::uint64_t>(memory);
   reg.ring_entries = 8;
-  const bool works = io_uring_register_buf_ring(ring.get(), &reg, 0) == 0;
-  if (works) io_uring_unregister_buf_ring(ring.get(), 0);
+  const int status = io_uring_register_buf_ring(ring.get(), &reg, 0);
+  if (status == 0) io_uring_unregister_buf_ring(ring.get(), 0);
   std::free(memory);
-  return works;
+  return -status;
 }
 
 // A kernel that does not know the flag answers EINVAL at once; one that does waits for a peer.
@@ -202,15 +212,29 @@ std::vector<std::string> UringFeatures::names() const {
 
 namespace {
 
+void require_plain_ring() {
+  ProbeRing ring(0);
+  if (ring.status() != 0) throw BackendUnavailable(why_refused("io_uring_setup", -ring.status()));
+  const int error = ring.enter();
+  if (error != 0) throw BackendUnavailable(why_refused("io_uring_enter", error));
+}
+
+void require_buffer_rings(unsigned flags) {
+  const int error = taken_away("buffer_rings") ? EINVAL : provides_buffer_rings(flags);
+  if (error == EINVAL) {
+    throw BackendUnavailable(
+        "io_uring is too old here: no provided-buffer rings (they came with Linux 5.19)");
+  }
+  if (error != 0) throw BackendUnavailable(why_refused("io_uring_register", error));
+}
+
 UringFeatures probe() {
   UringFeatures found;
   found.cq_entries = number_from_environment("ECHOBENCH_URING_CQ", kDefaultCompletions, 32768);
   found.small_buffers =
       number_from_environment("ECHOBENCH_URING_BUFFERS", kDefaultSmallBuffers, 32768);
 
-  if (const int status = ProbeRing(0).status(); status != 0) {
-    throw BackendUnavailable(why_refused(-status));
-  }
+  require_plain_ring();
   const auto has = [](const char* name, unsigned flags) {
     return !taken_away(name) && sets_up(flags);
   };
@@ -221,10 +245,7 @@ UringFeatures probe() {
   found.coop_taskrun = !found.defer_taskrun && has("coop_taskrun", IORING_SETUP_COOP_TASKRUN);
 
   const unsigned flags = found.setup_flags() & ~unsigned{IORING_SETUP_CQSIZE};
-  if (taken_away("buffer_rings") || !has_provided_buffer_rings(flags)) {
-    throw BackendUnavailable(
-        "io_uring is too old here: no provided-buffer rings (they came with Linux 5.19)");
-  }
+  require_buffer_rings(flags);
   found.multishot_accept = !taken_away("multishot_accept") && has_multishot_accept(flags);
   found.multishot_recv = !taken_away("multishot_recv") && has_multishot_recv(flags);
   found.registered_ring = !taken_away("registered_ring") && has_registered_ring(flags);
