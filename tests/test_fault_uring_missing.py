@@ -52,7 +52,7 @@ def test_auto_serves_by_epoll_and_says_so(launch: StartServer, evidence: Evidenc
 def test_auto_loads_by_epoll(run_program: RunProgram, evidence: Evidence, call: str,
                              error: int) -> None:
     with lying_server("none") as server:
-        ended = run_program("loadgen", server.address, "-n", "200", "-c", "5", "-w", "0s", "--json=-",
-                            "--quiet", before_exec=refuse(IO_URING[call], error))
+        ended = run_program("loadgen", server.address, "-n", "200", "-c", "5", "-w", "0s",
+                            "--json=-", "--quiet", before_exec=refuse(IO_URING[call], error))
     assert ended.returncode == 0 and '"backend": "epoll"' in ended.stdout, ended
     evidence(FAULT, refusals=1, messages=200, messages_lost=0)
