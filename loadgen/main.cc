@@ -10,6 +10,7 @@
 
 #include "cli/complain.h"
 #include "cli/exit_code.h"
+#include "cli/standard_streams.h"
 #include "loadgen/context.h"
 #include "loadgen/interval_csv.h"
 #include "loadgen/options.h"
@@ -125,4 +126,7 @@ int main(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace loadgen
 
-int main(int argc, char** argv) { return loadgen::main(argc, argv); }
+int main(int argc, char** argv) {
+  cli::guard_standard_streams();
+  return loadgen::main(argc, argv);
+}
