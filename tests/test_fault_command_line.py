@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -39,18 +39,31 @@ EVERY_UNIT = [*COUNTS, *SIZES, *TIMES, "X", "S", "sec", "KB", " ", "kk", "Ki", "
 Check = Callable[[str], bool]
 
 
-def quantity(units: dict[str, int], least: int, most: int) -> Check:
-    """NUMBER UNIT, whole in the smallest unit; without a unit only a zero has no unit."""
-    def check(text: str) -> bool:
+@dataclass(frozen=True)
+class Quantity:
+    """NUMBER UNIT, whole in the smallest unit and within limits; of a time only 0 has no unit."""
+
+    units: Mapping[str, int]
+    least: int
+    most: int
+
+    def __call__(self, text: str) -> bool:
         found = re.fullmatch(r"(0|[1-9][0-9]*)(\.[0-9]+)?([^0-9.]*)", text)
         if not found or len(text) > 100:
             return False
-        number = Fraction(found[1] + (found[2] or ""))
-        if found[3] not in units:
-            return text == "0" and units is TIMES and least == 0
-        value = number * units[found[3]]
-        return value.denominator == 1 and least <= value <= most
-    return check
+        if found[3] not in self.units:
+            return text == "0" and self.units is TIMES and self.least == 0
+        value = Fraction(found[1] + (found[2] or "")) * self.units[found[3]]
+        return value.denominator == 1 and self.least <= value <= self.most
+
+    def edges(self) -> list[str]:
+        """What is just right and just wrong, and what a careless reader takes for it."""
+        smallest = next(unit for unit, factor in self.units.items() if factor == 1)
+        numbers = [self.least, self.least - 1, self.most, self.most + 1, self.least + 2**64,
+                   self.most + 2**32, 10**25]
+        texts = [*map(str, numbers), f"0{self.most}", f"+{self.most}", f"{self.most}.5",
+                 f" {self.most}", hex(self.most)]
+        return [text + smallest for text in texts]
 
 
 def one_of(*names: str) -> Check:
@@ -77,7 +90,7 @@ def cpu_list(text: str) -> bool:
 def slo(text: str) -> bool:
     found = re.fullmatch(r"p([0-9]+(?:\.[0-9]*)?|\.[0-9]+)<(.*)", text, re.DOTALL)
     return found is not None and 50 <= Fraction(found[1].rstrip(".")) <= Fraction("99.99") and (
-        quantity(TIMES, 1000, 3600 * SECOND)(found[2]))
+        Quantity(TIMES, 1000, 3600 * SECOND)(found[2]))
 
 
 def address(text: str) -> bool:
@@ -90,7 +103,7 @@ def name(text: str) -> bool:
     return 0 < len(raw) <= 64 and all(byte > 32 and byte not in b">\x7f" for byte in raw)
 
 
-busy_poll = either(one_of("auto", "off", "always"), quantity(TIMES, 1, SECOND))
+busy_poll = either(one_of("auto", "off", "always"), Quantity(TIMES, 1, SECOND))
 
 
 @dataclass(frozen=True)
@@ -105,24 +118,24 @@ def option(names: str, check: Check | None = None, *likely: str) -> Option:
 
 
 LOADGEN = [
-    option("-c,--connections", quantity(COUNTS, 1, 10**6), "1M", "1000001", "3"),
-    option("-d,--duration", quantity(TIMES, 10**6, DAY), "24h", "24.1h", "1ms", "999us"),
-    option("-n,--messages", quantity(COUNTS, 1, 10**12), "1000G", "1001G"),
-    option("-s,--size", quantity(SIZES, 1, 64 << 20), "64MiB", "65MiB", "0.5KiB"),
-    option("-p,--pipeline", quantity(COUNTS, 1, 65536), "65536", "65537"),
-    option("-r,--rate", quantity(COUNTS, 1, 10**8), "100M", "0.1G", "101M"),
+    option("-c,--connections", Quantity(COUNTS, 1, 10**6), "1M", "1000001", "3"),
+    option("-d,--duration", Quantity(TIMES, 10**6, DAY), "24h", "24.1h", "1ms", "999us"),
+    option("-n,--messages", Quantity(COUNTS, 1, 10**12), "1000G", "1001G"),
+    option("-s,--size", Quantity(SIZES, 1, 64 << 20), "64MiB", "65MiB", "0.5KiB"),
+    option("-p,--pipeline", Quantity(COUNTS, 1, 65536), "65536", "65537"),
+    option("-r,--rate", Quantity(COUNTS, 1, 10**8), "100M", "0.1G", "101M"),
     option("--arrivals", one_of("uniform", "poisson"), "uniform", "poisson", "Poisson"),
-    option("--churn", quantity(COUNTS, 1, 10**12), "7"),
-    option("-w,--warmup", quantity(TIMES, 0, DAY), "0", "0s", "00"),
-    option("--timeout", quantity(TIMES, 10**6, DAY), "soon", "0"),
+    option("--churn", Quantity(COUNTS, 1, 10**12), "7"),
+    option("-w,--warmup", Quantity(TIMES, 0, DAY), "0", "0s", "00"),
+    option("--timeout", Quantity(TIMES, 10**6, DAY), "soon", "0"),
     option("--verify", one_of("on", "off"), "on", "off", "yes"),
     option("--slo", slo, "p99<2ms", "p50<1us", "p49<1ms", "p99.99<1h", "p99.999<1s", "p99<999ns"),
-    option("--seed", quantity(COUNTS, 0, 1 << 53), "9007199254740992", "9007199254740993", "0"),
-    option("-t,--threads", quantity(COUNTS, 1, 1024), "1", "2", "1025"),
+    option("--seed", Quantity(COUNTS, 0, 1 << 53), "9007199254740992", "9007199254740993", "0"),
+    option("-t,--threads", Quantity(COUNTS, 1, 1024), "1", "2", "1025"),
     option("--backend", one_of("epoll", "io_uring", "auto"), "epoll", "auto", "poll", "EPOLL"),
     option("--busy-poll", busy_poll, "auto", "off", "1s", "1001ms"),
     option("--cpu", cpu_list, "0", "0,1", "1-0", "0,0", "0-", "4096", "0,2-3", ",", "0,"),
-    option("--interval", quantity(TIMES, 10**7, DAY), "10ms", "9ms"),
+    option("--interval", Quantity(TIMES, 10**7, DAY), "10ms", "9ms"),
     option("--json", lambda text: text != "", "result", "-", "other"),
     option("--hdr", lambda text: text not in ("", "-"), "result", "-", "samples"),
     option("--csv", lambda text: text not in ("", "-"), "result", "table"),
@@ -130,17 +143,17 @@ LOADGEN = [
 ]
 
 SERVER = [
-    option("--port", quantity(COUNTS, 0, 65535), "65k", "66k", "65535", "0"),
+    option("--port", Quantity(COUNTS, 0, 65535), "65k", "66k", "65535", "0"),
     option("--reuse-port"),
     option("--backend", one_of("epoll", "io_uring", "poll", "blocking", "auto"), "epoll", "poll",
            "blocking", "kqueue"),
     option("--busy-poll", busy_poll, "auto", "always", "50us"),
-    option("--cpu", quantity(COUNTS, 0, 4095), "0", "4096"),
-    option("--backlog", quantity(COUNTS, 1, 65535), "4096"),
-    option("--max-connections", quantity(COUNTS, 1, 10**7), "10M", "11M"),
-    option("--idle-timeout", either(one_of("off"), quantity(TIMES, 10**6, 7 * DAY)), "off", "168h",
+    option("--cpu", Quantity(COUNTS, 0, 4095), "0", "4096"),
+    option("--backlog", Quantity(COUNTS, 1, 65535), "4096"),
+    option("--max-connections", Quantity(COUNTS, 1, 10**7), "10M", "11M"),
+    option("--idle-timeout", either(one_of("off"), Quantity(TIMES, 10**6, 7 * DAY)), "off", "168h",
            "169h"),
-    option("--drain-timeout", quantity(TIMES, 0, 3600 * SECOND), "0", "1h", "61m"),
+    option("--drain-timeout", Quantity(TIMES, 0, 3600 * SECOND), "0", "1h", "61m"),
     option("--relay", address, "127.0.0.1", "[::1]:7", "127.0.0.1:0", "127.0.0.1:65536",
            "127.0.0.1:x", "[::1", "127.0.0.1:"),
     option("--sign", name, "alice", "a b", "a>b", "x" * 64, "x" * 65, "\u00e9"),
@@ -175,7 +188,7 @@ class Line:
 def number(dice: random.Random) -> str:
     """As people write numbers, and as they had better not."""
     value = dice.choice([0, 1, 2, 7, 10, 100, 255, 1000, 65536, 2**31, 2**32, 2**63, 2**64,
-                         10**25, dice.randrange(10**6)])
+                         2**64 + 7, 10**25, dice.randrange(10**6)])
     digits = str(value + dice.choice([0, 0, 0, -1, 1]))
     return dice.choice([
         digits, digits, digits, digits, f"{dice.randrange(10)}.{dice.randrange(100)}", "0" + digits,
@@ -190,14 +203,17 @@ def value_for(given: Option, dice: random.Random) -> str:
     if given.check is address or (given.likely and kind < 0.45):  # a name may cost a look-up
         return dice.choice(given.likely)
     if kind < 0.9:
-        return number(dice) + dice.choice(EVERY_UNIT)
+        units = EVERY_UNIT
+        if isinstance(given.check, Quantity) and dice.random() < 0.8:
+            units = list(given.check.units)
+        return number(dice) + dice.choice(units)
     return dice.choice(["", " ", "\n", "\x01", "\x1b[31m", "off", "auto", "=", "-", "x" * 100_000,
                         " 1", "1 ", "\ufeff1", "\udcff"])
 
 
 def made_of(options: list[Option], dice: random.Random) -> Line:
     line = Line()
-    for given in dice.choices(options, k=dice.choice([1, 1, 2, 3])):
+    for given in dice.choices(options, k=dice.choice([1, 1, 1, 2, 3])):
         line.add(given, value_for(given, dice), dice)
     return line
 
@@ -312,6 +328,20 @@ def test_right_and_wrong_lines(evidence: Evidence, tmp_path: pathlib.Path, targe
         wrong += not line.right
     assert CASES // 5 < wrong < CASES * 19 // 20, "the dice should throw some of each"
     evidence(ROW, command_lines=CASES, wrong_ones=wrong, wrong_ones_taken=0)
+
+
+@pytest.mark.parametrize("name", ["loadgen", "echo-server"])
+def test_every_limit(evidence: Evidence, tmp_path: pathlib.Path, target: str, name: str) -> None:
+    options, place = (LOADGEN, target) if name == "loadgen" else (SERVER, "--bind=192.0.2.1")
+    tried = 0
+    for given in options:
+        if not isinstance(given.check, Quantity):
+            continue
+        for value in given.check.edges():
+            right = given.check(value) and (given.names[-1] != "--threads" or value == "1")
+            judge(name, Line([place, f"{given.names[-1]}={value}"], right=right), tmp_path)
+            tried += 1
+    evidence(ROW, command_lines=tried, wrong_ones_taken=0)
 
 
 def strace(log: pathlib.Path) -> list[str]:
