@@ -17,7 +17,7 @@ struct Connection {
     std::vector<std::byte> received;
   };
 
-  enum class State : std::uint8_t { kConnecting, kOpen, kReplaced, kClosed };
+  enum class State : std::uint8_t { kConnecting, kOpen, kReplaced, kLost, kClosed };
 
   net::ConnId id;
   std::uint32_t send_at = 0;  // positions in the payload
@@ -31,10 +31,11 @@ struct Connection {
   std::size_t source_set = 0;     // where its address is from (source_addresses.h)
   std::uint64_t left = 0;         // messages that it may still send in its life
   net::Nanos connect_at = 0;      // when its connect was asked for
+  std::uint32_t attempt = 0;      // at making a lost one anew (back_off.h); 0: it is none
   std::unique_ptr<Suspect> suspect;
   State state = State::kConnecting;
   bool sending = false;
-  bool replaces = false;         // another one whose life was over
+  bool replaces = false;         // another one, whose life was over or that was lost
   bool oldest_is_wrong = false;  // counted as corrupt, so it is no sample
 };
 

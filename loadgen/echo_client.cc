@@ -25,6 +25,7 @@
 #include "cli/complain.h"
 #include "cli/exit_code.h"
 #include "cli/shared_options.h"
+#include "cli/standard_streams.h"
 #include "cli/units.h"
 #include "net/address.h"
 #include "net/fd.h"
@@ -155,6 +156,7 @@ int complain(const std::exception& failure, int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cli::guard_standard_streams();
   try {
     return run(argc, argv);
   } catch (const WrongReply& failure) {

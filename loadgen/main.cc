@@ -4,11 +4,13 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <initializer_list>
 #include <string>
 #include <variant>
 
 #include "cli/complain.h"
 #include "cli/exit_code.h"
+#include "cli/standard_streams.h"
 #include "loadgen/context.h"
 #include "loadgen/interval_csv.h"
 #include "loadgen/options.h"
@@ -58,8 +60,7 @@ void check_outputs(const Options& options) {
   }
 }
 
-Result run_until_signalled(const Options& options) {
-  net::Signals signals({SIGINT, SIGTERM, SIGHUP});
+Result run_until_signalled(const Options& options, net::Signals& signals) {
   if (!options.slo) return run(options, signals);
   return find_highest_rate(options, signals, [&options](const std::string& text) {
     if (options.quiet) return;
@@ -69,11 +70,33 @@ Result run_until_signalled(const Options& options) {
   });
 }
 
-int measure(const Options& options) {
+constexpr std::initializer_list<int> kEnding = {SIGINT, SIGTERM, SIGHUP};
+
+/// Who ends a run that has just ended by itself shall get its result all the same: of each kind one
+/// signal does nothing. The next one ends a program that waits for whoever reads it.
+void overlook_one_of_each() {
+  for (const int signal : kEnding) {
+    struct sigaction once {};
+    ::sigaction(signal, nullptr, &once);
+    if (once.sa_handler == SIG_IGN) continue;
+    once.sa_handler = [](int) {};
+    once.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+    ::sigaction(signal, &once, nullptr);
+  }
+}
+
+Result run_and_heed_signals(const Options& options, nlohmann::ordered_json& context) {
+  net::Signals signals(kEnding);
+  overlook_one_of_each();
   check_outputs(options);
   net::raise_open_files();
-  nlohmann::ordered_json context = collect_context();
-  const Result result = run_until_signalled(options);
+  context = collect_context();
+  return run_until_signalled(options, signals);
+}
+
+int measure(const Options& options) {
+  nlohmann::ordered_json context;
+  const Result result = run_and_heed_signals(options, context);
   const Verdict verdict = judge(result);
   if (!publish(options, result, verdict, std::move(context))) return cli::kFailed;
   if (result.signal != 0) return 128 + result.signal;
@@ -103,4 +126,7 @@ int main(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace loadgen
 
-int main(int argc, char** argv) { return loadgen::main(argc, argv); }
+int main(int argc, char** argv) {
+  cli::guard_standard_streams();
+  return loadgen::main(argc, argv);
+}

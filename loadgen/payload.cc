@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "loadgen/split_mix.h"
+
 namespace loadgen {
 namespace {
 
@@ -9,22 +11,15 @@ namespace {
 constexpr std::size_t kPeriod = 1'048'573;
 constexpr std::size_t kOtherPeriod = 1'048'571;
 
-// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and the same everywhere for the same seed.
-std::uint64_t next_random(std::uint64_t& state) {
-  std::uint64_t z = state += 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 }  // namespace
 
 Payload::Payload(std::uint64_t seed, std::size_t message_size)
     : message_size_(message_size),
       period_(message_size % kPeriod != 0 ? kPeriod : kOtherPeriod),
       block_(period_ + kLongest) {
+  SplitMix numbers(seed);
   for (std::size_t at = 0; at < period_; at += sizeof(std::uint64_t)) {
-    const std::uint64_t random = next_random(seed);
+    const std::uint64_t random = numbers.next();
     std::memcpy(block_.data() + at, &random, sizeof random);  // the last runs into the tail
   }
   for (std::size_t at = 0; at < kLongest; ++at) block_[period_ + at] = block_[at];

@@ -93,7 +93,11 @@ Json totals(const Result& result) {
           {"elapsed_s", seconds(result.elapsed)},
           {"connections_opened", tally.connections_opened},
           {"connections_failed", tally.connections_failed},
+          {"connections_lost", tally.connections_lost},
+          {"connections_remade", tally.connections_remade},
           {"unanswered", tally.unanswered},
+          {"lost_unanswered", tally.lost_unanswered},
+          {"spoiled", tally.spoiled},
           {"corrupt", tally.corrupt},
           {"errors", std::move(errors)}};
 }

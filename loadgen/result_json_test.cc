@@ -105,7 +105,11 @@ TEST(ResultJson, SaysNullForWhatWasNotAskedFor) {
 TEST(ResultJson, HasTheTotals) {
   Result result = good_result();
   result.tally.connections_failed = 3;
+  result.tally.connections_lost = 8;
+  result.tally.connections_remade = 7;
   result.tally.unanswered = 4;
+  result.tally.lost_unanswered = 2;
+  result.tally.spoiled = 6;
   result.tally.corrupt = 5;
   result.tally.errors = {{"flipped", 5}, {"connection_reset", 2}};
   const Json json = json_of(result);
@@ -119,7 +123,11 @@ TEST(ResultJson, HasTheTotals) {
                          {"elapsed_s", 2.0},
                          {"connections_opened", 2},
                          {"connections_failed", 3},
+                         {"connections_lost", 8},
+                         {"connections_remade", 7},
                          {"unanswered", 4},
+                         {"lost_unanswered", 2},
+                         {"spoiled", 6},
                          {"corrupt", 5},
                          {"errors", {{"connection_reset", 2}, {"flipped", 5}}}};
   EXPECT_EQ(json["totals"], expected);

@@ -100,6 +100,7 @@ class Run {
     }
     server_ = ServerProcess::find(options_.target);
     note_cpus();
+    before_ = after_ = read();  // which is all there is where a signal comes before the window
     if (!shared_.stop) measure();
     release_and_join({});
     throw_first_failure();
@@ -242,7 +243,8 @@ class Run {
       result_.server =
           ServerUse{.pid = server_->pid(),
                     .command = server_->command(),
-                    .threads = std::max(before_.server_threads, after_.server_threads),
+                    // One at least, or it would not have been found.
+                    .threads = std::max({1, before_.server_threads, after_.server_threads}),
                     .cpu = {.time = after_.server - before_.server, .elapsed = between},
                     .helpers = std::max<net::Nanos>(0, after_.helpers - before_.helpers)};
     }

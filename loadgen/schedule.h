@@ -13,6 +13,7 @@
 #include <limits>
 #include <string_view>
 
+#include "loadgen/split_mix.h"
 #include "net/clock.h"
 
 namespace loadgen {
@@ -96,15 +97,7 @@ class Schedule {
     return skipped;
   }
 
-  /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): the same numbers with every compiler.
-  double exponential() {
-    std::uint64_t z = random_ += 0x9e3779b97f4a7c15U;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    z ^= z >> 31;
-    const double uniform = (static_cast<double>(z >> 11) + 1) * 0x1p-53;  // in (0, 1]
-    return -std::log(uniform) * net::kSecond / rate_;
-  }
+  double exponential() { return -std::log(random_.fraction()) * net::kSecond / rate_; }
 
   // Each uniform time is computed from its number, so that nothing adds up over a long run; and by
   // one division of whole numbers, so that whole results come out whole.
@@ -120,7 +113,7 @@ class Schedule {
   double rate_ = 0;
   double phase_ = 0;
   double offset_ = 0;
-  std::uint64_t random_ = 0;
+  SplitMix random_{0};
   net::Nanos start_ = 0;
   net::Nanos end_ = 0;
   std::uint64_t left_ = 0;

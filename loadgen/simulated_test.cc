@@ -100,20 +100,36 @@ class Life {
   }
 
   void run() {
-    const net::Fd wake(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    wake_ = wake.get();
-    Worker<SimulatedEngine> worker(shared_, {.connections = options_.connections}, wake_);
-    {
-      const Conductor conductor(shared_.rendezvous, [this] { return some_phase(); });
-      tally_ = worker.run(io_);
-    }
+    live([this] { return some_phase(); });
     std::erase_if(lies_, [this](const Lie& lie) { return !has_arrived(lie); });
     expect_all_accounted_for();
     if (is_reliable_ && std::ranges::all_of(lies_, &Lie::leaves_in_step)) expect_exact_complaint();
     if (!lies_.empty()) expect_complaint();
   }
 
+  /// Servers that are honest while they live, which is not for long, and are back after a while.
+  void run_among_mortals() {
+    options_.timeout = 3600 * net::kSecond;
+    options_.rate.reset();
+    io_.answer = [this](SimulatedPeer& peer) { return appear_for_a_while(peer); };
+    live([this] { return some_messages(); });
+    expect_all_accounted_for();
+    EXPECT_EQ(tally_.corrupt, 0U);
+    EXPECT_EQ(tally_.unanswered, tally_.lost_unanswered) << "all others had an hour";
+    if (tally_.connections_opened > 0) {
+      EXPECT_EQ(tally_.sent, messages_);
+    }
+  }
+
  private:
+  void live(const std::function<Phase()>& phase) {
+    const net::Fd wake(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    wake_ = wake.get();
+    Worker<SimulatedEngine> worker(shared_, {.connections = options_.connections}, wake_);
+    const Conductor conductor(shared_.rendezvous, phase);
+    tally_ = worker.run(io_);
+  }
+
   Options some_options() {
     static const net::Address kTarget = net::Address::resolve("127.0.0.1", 8888);
     constexpr std::array kSizes = {1, 8, 64, 333, 5000, 70'000};
@@ -130,12 +146,27 @@ class Life {
   }
 
   Phase some_phase() {
+    if (!options_.rate && random_.one_in(2)) return some_messages();
     const net::Nanos start = io_.now();
-    if (!options_.rate && random_.one_in(2)) {
-      return {.run = true, .start = start, .begin = start, .messages = messages_};
-    }
     const net::Nanos begin = start + static_cast<net::Nanos>(random_.below(net::kMillisecond));
     return {.run = true, .start = start, .begin = begin, .end = begin + net::kMillisecond / 2};
+  }
+
+  Phase some_messages() {
+    return {.run = true, .start = io_.now(), .begin = io_.now(), .messages = messages_};
+  }
+
+  int appear_for_a_while(SimulatedPeer& peer) {
+    peer.resets = random_.one_in(2);
+    peer.dawdles = random_.some(4);
+    peer.finishes = false;
+    const std::size_t bytes_of_life = random_.some(options_.message_size * 20);
+    peer.when_received = [bytes_of_life](SimulatedPeer& self, std::string_view bytes) {
+      if (!self.finishes) self.to_send += bytes;
+      self.finishes |= self.received.size() > bytes_of_life;
+    };
+    constexpr std::array kErrors = {ECONNREFUSED, ECONNRESET, ETIMEDOUT};
+    return random_.one_in(3) ? kErrors.at(random_.below(kErrors.size())) : 0;
   }
 
   /// The server's end of a connection, or an error.
@@ -187,8 +218,11 @@ class Life {
     const std::uint64_t samples = static_cast<std::uint64_t>(tally_.latency.count());
     const std::uint64_t began = options_.rate ? tally_.due - tally_.unsent : tally_.sent;
     EXPECT_EQ(began, samples + tally_.unanswered + tally_.spoiled);
+    EXPECT_LE(tally_.lost_unanswered, tally_.unanswered);
     if (options_.churn) return;
-    EXPECT_EQ(tally_.connections_opened + tally_.connections_failed, options_.connections);
+    EXPECT_LE(tally_.connections_remade, tally_.connections_lost);
+    const std::uint64_t first = tally_.connections_opened - tally_.connections_remade;
+    EXPECT_EQ(first + tally_.connections_failed, options_.connections);
   }
   void expect_exact_complaint() {
     EXPECT_EQ(tally_.corrupt, lies_.size());
@@ -221,6 +255,10 @@ class Life {
 
 TEST(Simulated, WorkerAccountsForEveryMessage) {
   net::test::for_each_seed(kSeeds, [](std::uint64_t seed) { Life(seed).run(); });
+}
+
+TEST(Simulated, WhatIsLostIsMadeAnew) {
+  net::test::for_each_seed(kSeeds, [](std::uint64_t seed) { Life(seed).run_among_mortals(); });
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ struct Tally {
   std::uint64_t connections_opened = 0;
   std::uint64_t connections_failed = 0;
   std::uint64_t connections_lost = 0;    // open ones that ended before the run did
+  std::uint64_t connections_remade = 0;  // in the place of such
   std::uint64_t answered_in_window = 0;  // throughput's numerator
   std::uint64_t bytes_sent = 0;          // in the window
   std::uint64_t bytes_received = 0;      // from the window's beginning on
@@ -24,6 +25,7 @@ struct Tally {
   std::uint64_t sent = 0;                // messages handed to the kernel in the window
   std::uint64_t unsent = 0;              // of those due: never sent
   std::uint64_t unanswered = 0;          // sent, and no reply in full
+  std::uint64_t lost_unanswered = 0;     // of these: their connection ended
   std::uint64_t spoiled = 0;             // came back wrong, so they are no samples
   std::uint64_t corrupt = 0;
   TcpSum tcp;
@@ -52,6 +54,7 @@ struct Tally {
     connections_opened += other.connections_opened;
     connections_failed += other.connections_failed;
     connections_lost += other.connections_lost;
+    connections_remade += other.connections_remade;
     answered_in_window += other.answered_in_window;
     bytes_sent += other.bytes_sent;
     bytes_received += other.bytes_received;
@@ -59,6 +62,7 @@ struct Tally {
     sent += other.sent;
     unsent += other.unsent;
     unanswered += other.unanswered;
+    lost_unanswered += other.lost_unanswered;
     spoiled += other.spoiled;
     corrupt += other.corrupt;
     tcp.add(other.tcp);

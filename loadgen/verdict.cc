@@ -102,7 +102,8 @@ class Judge {
     }
     if (tally_.connections_lost > 0) {
       invalid("connections_lost",
-              fmt::format("{} connections ended before the run did", tally_.connections_lost),
+              fmt::format("{} connections ended before the run did, {} were made anew",
+                          tally_.connections_lost, tally_.connections_remade),
               "see errors for why");
     }
   }

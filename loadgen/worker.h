@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "loadgen/back_off.h"
 #include "loadgen/broken_rule.h"
 #include "loadgen/connection.h"
 #include "loadgen/diagnosis.h"
@@ -79,7 +80,8 @@ class Worker {
         open_loop_(shared.options.rate.has_value()),
         stamps_(shared.options.pipeline),
         sources_(shared.options.target),
-        watch_(shared.spins) {
+        watch_(shared.spins),
+        lost_(shared.options.seed + (std::uint64_t{share.worker} << 32)) {
     // In on_close a slot is still taken while another connection may set out. Where the stamps are
     // is known to the engine until it has set them, so they must not move then.
     connections_.reserve(share.connections + 1);
@@ -104,17 +106,23 @@ class Worker {
   static constexpr std::uint64_t kForLife = std::numeric_limits<std::uint64_t>::max();
   static constexpr net::Nanos kAbortPatience = 300 * net::kMillisecond;
 
+  /// Why a connection is lost: it ended, its bytes were wrong, or it was waited for in vain.
+  enum class Loss : std::uint8_t { kEnded, kDistrusted, kGivenUp };
+
   void connect_all(IO& io);
   void connect_more(IO& io);
-  void connect_from(IO& io, std::uint32_t position, bool replaces);
+  void connect_from(IO& io, const Vacancy& vacancy, bool replaces);
   void connect_failed(IO& io, Connection& c, int error);
   void begin_life(IO& io, Connection& c, net::Nanos t);
   bool worn_out(const Connection& c) const;
   void replace(IO& io, Connection& c);
+  void remake(IO& io, net::Nanos t);
+  std::uint64_t life() const { return options_.churn.value_or(kForLife); }
   void run_phase(IO& io, const Phase& phase);
   void wait(IO& io, net::Nanos deadline);
   void begin_phase(IO& io, const Phase& phase);
   void end_phase(IO& io);
+  net::Nanos quiet_end() const;
   void judge_self(IO& io);
   std::uint64_t share_of(std::uint64_t messages) const;
   void note_last(IO& io);
@@ -135,7 +143,9 @@ class Worker {
   void accept_bytes(Connection& c, std::size_t bytes, net::Nanos t, net::Nanos span);
   void complete(Connection& c, net::Nanos t, net::Nanos span);
   std::vector<std::byte> suspect(IO& io, Connection& c, net::Bytes bytes, bool final);
-  void lose(IO& io, Connection& c, const std::string& kind);
+  void lose(IO& io, Connection& c, Loss why, const std::string& kind = "");
+  void try_again(IO& io, Connection& c, int error);
+  void make_anew_later(IO& io, const Connection& c);
   bool awaited_by_another(const Connection& c, std::size_t position) const;
   void count_error(const std::string& kind);
   void roll_intervals(net::Nanos t);
@@ -162,17 +172,20 @@ class Worker {
   Histogram interval_;
 
   std::size_t connecting_ = 0;
-  std::size_t to_connect_ = 0;             // of the first ones
-  std::vector<std::uint32_t> to_replace_;  // where in the payload each goes on
-  std::size_t open_ = 0;                   // or being replaced
-  std::uint64_t outstanding_ = 0;          // messages, over all connections
-  std::uint64_t quota_ = 0;                // closed loop: messages left to send
-  Schedule schedule_;                      // open loop: when they are due,
-  Turns turns_;                            // and who takes the next
-  bool sending_ = false;                   // new messages may go
+  std::size_t to_connect_ = 0;       // of the first ones
+  std::vector<Vacancy> to_replace_;  // of those whose life was over
+  BackOff lost_;                     // of those that are to be made anew
+  std::size_t open_ = 0;             // or being replaced
+  std::size_t absent_ = 0;           // lost and not back yet
+  std::uint64_t outstanding_ = 0;    // messages, over all connections
+  std::uint64_t quota_ = 0;          // closed loop: messages left to send
+  Schedule schedule_;                // open loop: when they are due,
+  Turns turns_;                      // and who takes the next
+  bool sending_ = false;             // new messages may go
   Phase phase_;
   net::Nanos last_reply_ = 0;
   net::Nanos quiet_since_ = 0;  // nothing came since, though something was awaited
+  net::Nanos lost_since_ = 0;   // later than last_reply_: the first loss after it
   net::Nanos interval_end_ = net::kNever;
   std::size_t interval_number_ = 0;
 };
@@ -209,17 +222,23 @@ template <net::Engine IO>
 void Worker<IO>::connect_more(IO& io) {
   for (; to_connect_ > 0 && connecting_ < kConnectingAtOnce; --to_connect_) {
     const std::size_t number = share_.first_connection + share_.connections - to_connect_;
-    connect_from(io, static_cast<std::uint32_t>(payload_.start_of(number)), false);
+    connect_from(io, {.position = static_cast<std::uint32_t>(payload_.start_of(number))}, false);
   }
   while (!to_replace_.empty() && connecting_ < kConnectingAtOnce) {
-    const std::uint32_t position = to_replace_.back();
+    const Vacancy vacancy = to_replace_.back();
     to_replace_.pop_back();
-    connect_from(io, position, true);
+    connect_from(io, vacancy, true);
   }
 }
 
+/// Makes those lost ones anew whose time has come.
 template <net::Engine IO>
-void Worker<IO>::connect_from(IO& io, std::uint32_t position, bool replaces) {
+void Worker<IO>::remake(IO& io, net::Nanos t) {
+  while (lost_.next() <= t && connecting_ < kConnectingAtOnce) connect_from(io, lost_.take(), true);
+}
+
+template <net::Engine IO>
+void Worker<IO>::connect_from(IO& io, const Vacancy& vacancy, bool replaces) {
   const net::Nanos t = net::now(io);
   const std::size_t set = sources_.set();
   const bool needs_ports = options_.churn || options_.connections > SourceAddresses::kFew;
@@ -231,8 +250,9 @@ void Worker<IO>::connect_from(IO& io, std::uint32_t position, bool replaces) {
   Connection& c = connections_[id.slot];
   c = Connection{};
   c.id = id;
-  c.send_at = c.receive_at = position;
-  c.left = options_.churn.value_or(kForLife);
+  c.send_at = c.receive_at = vacancy.position;
+  c.attempt = vacancy.attempt;
+  c.left = life();
   c.connect_at = t;
   c.source_set = set;
   c.replaces = replaces;
@@ -260,10 +280,16 @@ void Worker<IO>::on_open(IO& io, net::ConnId id) {
 /// A connection that replaces another goes to work at once.
 template <net::Engine IO>
 void Worker<IO>::begin_life(IO& io, Connection& c, net::Nanos t) {
-  if (c.connect_at >= phase_.begin && c.connect_at < phase_.end) {
-    tally_.connect.record(t - c.connect_at);
+  if (c.attempt > 0) {
+    ++tally_.connections_remade;
+    --absent_;
+    ++open_;
+  } else {
+    if (c.connect_at >= phase_.begin && c.connect_at < phase_.end) {
+      tally_.connect.record(t - c.connect_at);
+    }
+    if (t >= phase_.begin && t < phase_.end) ++tally_.replaced_in_window;
   }
-  if (t >= phase_.begin && t < phase_.end) ++tally_.replaced_in_window;
   if (open_loop_) {
     offer(c);
   } else {
@@ -276,20 +302,34 @@ void Worker<IO>::connect_failed(IO& io, Connection& c, int error) {
   --connecting_;
   if (error == EADDRNOTAVAIL && sources_.used_up(c.source_set)) {
     if (c.replaces) {
-      to_replace_.push_back(c.send_at);
+      to_replace_.push_back({.position = c.send_at, .attempt = c.attempt});
     } else {
       ++to_connect_;
     }
     return connect_more(io);
   }
   if (error == 0) error = ETIMEDOUT;
-  ++tally_.connections_failed;
+  if (c.attempt == 0) ++tally_.connections_failed;
   if (tally_.connect_errno == 0) tally_.connect_errno = error;
   count_error(error_kind(error));
-  if (c.replaces) --open_;
+  if (c.replaces) try_again(io, c, error);
   // Where not even the first one got through, the others need not try.
   if (open_ == 0) tally_.connections_failed += std::exchange(to_connect_, 0);
   connect_more(io);
+}
+
+/// Later, unless this host has no port left: that is no news from the server, to be waited for.
+template <net::Engine IO>
+void Worker<IO>::try_again(IO& io, Connection& c, int error) {
+  if (c.attempt++ == 0) {
+    --open_;
+    ++absent_;
+  }
+  if (error == EADDRNOTAVAIL) {
+    --absent_;
+  } else {
+    make_anew_later(io, c);
+  }
 }
 
 /// It has sent all it may, and all has come back.
@@ -316,27 +356,47 @@ template <net::Engine IO>
 void Worker<IO>::on_close(IO& io, net::ConnId id, int error) {
   stirred_ = true;
   Connection& c = connections_[id.slot];
-  if (c.state == State::kOpen) return lose(io, c, error_kind(error));
+  if (c.state == State::kOpen) lose(io, c, Loss::kEnded, error_kind(error));
   const State ended = std::exchange(c.state, State::kClosed);
   if (ended == State::kConnecting) connect_failed(io, c, error);
-  if (ended == State::kReplaced) to_replace_.push_back(c.send_at);
+  if (ended == State::kReplaced) to_replace_.push_back({.position = c.send_at});
+  if (ended == State::kLost) make_anew_later(io, c);
 }
 
-/// An open connection ends before its time: what it still waited for will not come.
+/// An open connection ends before its time: what it still waited for will not come. One whose bytes
+/// can be trusted is made anew when on_close has freed its slot.
 template <net::Engine IO>
-void Worker<IO>::lose(IO& io, Connection& c, const std::string& kind) {
+void Worker<IO>::lose(IO& io, Connection& c, Loss why, const std::string& kind) {
   while (c.suspect) check(io, c, suspect(io, c, net::Bytes(), true), net::now(io), 0);
   if (c.state != State::kOpen) return;  // its last bytes were wrong, and it was closed for that
-  c.state = State::kClosed;
+  c.state = why == Loss::kDistrusted ? State::kClosed : State::kLost;
   --open_;
   ++tally_.connections_lost;
   if (!kind.empty()) count_error(kind);
   const std::uint32_t warmup = std::min(c.warmup, c.outstanding);
   const bool wrong = c.oldest_is_wrong && warmup == 0 && c.outstanding > 0;
-  if (!is_broken(Rule::kUnanswered)) tally_.unanswered += c.outstanding - warmup - (wrong ? 1 : 0);
+  if (!is_broken(Rule::kUnanswered)) {
+    const std::uint32_t unanswered = c.outstanding - warmup - (wrong ? 1 : 0);
+    tally_.unanswered += unanswered;
+    if (why != Loss::kGivenUp) tally_.lost_unanswered += unanswered;
+  }
   if (wrong) ++tally_.spoiled;
   outstanding_ -= c.outstanding;
+  if (c.state == State::kLost) {
+    const bool has_answered = life() - c.left > c.outstanding;
+    c.attempt = has_answered ? 1 : c.attempt + 1;
+    ++absent_;
+  }
   io.close(c.id);
+}
+
+/// It will be made anew, and goes on in the payload behind the last message that it was given.
+template <net::Engine IO>
+void Worker<IO>::make_anew_later(IO& io, const Connection& c) {
+  const net::Nanos t = net::now(io);
+  if (lost_since_ <= last_reply_) lost_since_ = t;
+  const auto position = static_cast<std::uint32_t>(payload_.advance(c.send_at, c.unsent));
+  lost_.add({.position = position, .attempt = c.attempt}, t);
 }
 
 template <net::Engine IO>
@@ -355,13 +415,11 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
   for (;;) {
     const net::Nanos t = net::now(io);
     if (!to_replace_.empty() && sending_) connect_more(io);
+    if (lost_.next() <= t && sending_) remake(io, t);
     if (watch_.look(t)) watch_.check(t, thread_cpu_time());
     if (open_loop_) dispatch(io, t);
-    // A number of messages has no end in time: where nothing comes any more, it is not waited for.
-    const net::Nanos quiet_end = phase_.end == net::kNever && outstanding_ + connecting_ > 0
-                                     ? quiet_since_ + options_.timeout
-                                     : net::kNever;
-    const bool stalled = t >= quiet_end;
+    const net::Nanos given_up = phase_.end == net::kNever ? quiet_end() : net::kNever;
+    const bool stalled = t >= given_up;
     const bool over = patience != net::kNever;
     const bool used_up = phase_.end == net::kNever && !more_to_send();
     if (!over && (shared_.stop || t >= phase_.end || used_up || stalled)) {
@@ -377,14 +435,24 @@ void Worker<IO>::run_phase(IO& io, const Phase& phase) {
     if (sending_ && patience != net::kNever) {
       sending_ = more_to_send() && t < patience - options_.timeout / 2;  // replies need time too
     }
-    if (open_ == 0 || (!sending_ && outstanding_ == 0) || t >= patience) break;
+    if (open_ + absent_ == 0 || (!sending_ && outstanding_ == 0) || t >= patience) break;
     if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
     net::Nanos deadline = patience;
-    if (patience == net::kNever) deadline = std::min({phase_.end, quiet_end, interval_end_});
+    if (patience == net::kNever) deadline = std::min({phase_.end, given_up, interval_end_});
     if (sending_ && !turns_.empty()) deadline = std::min(deadline, schedule_.next());
     wait(io, deadline);
   }
   end_phase(io);
+}
+
+/// A number of messages has no end in time: where nothing comes any more, it is not waited for. Nor
+/// where connections come and go, and none of them brings a reply.
+template <net::Engine IO>
+net::Nanos Worker<IO>::quiet_end() const {
+  net::Nanos since = net::kNever;
+  if (outstanding_ > 0 || (connecting_ > 0 && absent_ == 0)) since = quiet_since_;
+  if (lost_since_ > last_reply_) since = std::min(since, lost_since_);
+  return since == net::kNever ? since : since + options_.timeout;
 }
 
 /// One batch of completions. What is there already is work; only the rest is waiting.
@@ -478,11 +546,11 @@ void Worker<IO>::end_phase(IO& io) {
   for (Connection& c : connections_) {
     if (c.state != State::kOpen) continue;
     if (c.outstanding > 0) {
-      lose(io, c, error_kind(ETIMEDOUT));
+      lose(io, c, Loss::kGivenUp, error_kind(ETIMEDOUT));
     } else if (io.unread(c.id) > 0) {
       ++tally_.corrupt;
       count_error(std::string(name_of(Fault::kExtra)));
-      lose(io, c, "");
+      lose(io, c, Loss::kDistrusted);
     }
   }
   if (interval_end_ == net::kNever) return;
@@ -519,7 +587,7 @@ void Worker<IO>::note_last(IO& io) {
   for (const Connection& c : connections_) {
     if (c.state == State::kOpen) note_tcp(io, c);
     if (c.state == State::kConnecting && net::now(io) - c.connect_at >= options_.timeout) {
-      ++tally_.connections_failed;
+      if (c.attempt == 0) ++tally_.connections_failed;
       count_error(error_kind(ETIMEDOUT));
     }
   }
@@ -640,7 +708,7 @@ void Worker<IO>::on_recv(IO& io, net::ConnId id, net::Bytes bytes) {
   const net::Nanos t = io.completed_at();
   stirred_ = true;
   if (watch_.is_waiting()) watch_.woke(t);
-  if (bytes.empty()) return lose(io, c, "closed_by_peer");
+  if (bytes.empty()) return lose(io, c, Loss::kEnded, "closed_by_peer");
   if (t >= interval_end_) roll_intervals(std::min(t, phase_.end));
   quiet_since_ = t;
   if (t >= phase_.begin) tally_.bytes_received += bytes.size();
@@ -773,7 +841,7 @@ std::vector<std::byte> Worker<IO>::suspect(IO& io, Connection& c, net::Bytes byt
   std::vector<std::byte> rest = std::move(received);
   c.suspect.reset();
   if (*fault == Fault::kFlipped) return rest;
-  lose(io, c, "");
+  lose(io, c, Loss::kDistrusted);
   return {};
 }
 

@@ -91,6 +91,19 @@ TYPED_TEST(EngineTest, TellsThatAConnectionIsRefused) {
   EXPECT_FALSE(program.on(id).opened);
 }
 
+TYPED_TEST(EngineTest, RefusesAConnectionWithItself) {
+  auto& program = this->program();
+  int error = EADDRINUSE;
+  for (int i = 0; i < 10 && error == EADDRINUSE; ++i) {  // somebody else may take the port first
+    const Address own = PeerListener(local(), -1).address();
+    const ConnId id = program.io().connect(own, {.source = &own});
+    ASSERT_TRUE(program.until_closed(id));
+    EXPECT_FALSE(program.on(id).opened);
+    error = program.on(id).error;
+  }
+  EXPECT_EQ(error, ECONNREFUSED);
+}
+
 TYPED_TEST(EngineTest, TellsThatThereIsNoDescriptorToConnectWith) {
   auto& program = this->program();
   const Address address = local();

@@ -328,6 +328,7 @@ ConnId ReadinessEngine<R>::connect(const Address& address, const Departure& depa
     fail(id, conn, socket_error);
   } else if (::connect(conn.fd, address.data(), address.size()) == 0) {
     begin(id, conn);
+    if (is_connected_to_itself(conn.fd)) fail(id, conn, ECONNREFUSED);
   } else if (errno != EINPROGRESS) {
     fail(id, conn, errno);
   } else {
@@ -358,6 +359,7 @@ template <Readiness R>
   conn.connecting = false;
   const int error = pending_error(conn.fd);
   if (error != 0) return fail(id, conn, error);
+  if (is_connected_to_itself(conn.fd)) return fail(id, conn, ECONNREFUSED);
   conn.opened = true;
 }
 

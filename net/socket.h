@@ -52,6 +52,12 @@ bool is_of_connection(int accept_errno);
 /// What connect(2), send(2) or recv(2) left on the socket; 0 if nothing.
 int pending_error(int fd);
 
+/// Towards a port of this host on which nobody listens, connect(2) may be given that very port to
+/// set out from, and a SYN that meets itself makes a connection (RFC 9293, 3.5). It would return
+/// all that is sent, as an echo server does, and hold the server's port: such a one is to be
+/// refused.
+bool is_connected_to_itself(int fd);
+
 /// Bytes that this host has received and nobody has read yet (SIOCINQ, tcp(7)).
 int unread_bytes(int fd);
 

@@ -116,6 +116,7 @@ void UringEngine::connected(ConnId id, int result) {
   conn.connecting = false;
   if (conn.closing) return;
   if (result != 0) return fail(id, conn, -result);
+  if (is_connected_to_itself(conn.fd)) return fail(id, conn, ECONNREFUSED);
   conn.opened = true;
 }
 

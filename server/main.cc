@@ -16,6 +16,7 @@
 
 #include "cli/complain.h"
 #include "cli/exit_code.h"
+#include "cli/standard_streams.h"
 #include "net/backend.h"
 #include "net/open_files.h"
 #include "net/signals.h"
@@ -135,4 +136,7 @@ int run(int argc, const char* const* argv) {
 }  // namespace
 }  // namespace server
 
-int main(int argc, char** argv) { return server::run(argc, argv); }
+int main(int argc, char** argv) {
+  cli::guard_standard_streams();
+  return server::run(argc, argv);
+}

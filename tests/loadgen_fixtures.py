@@ -139,6 +139,15 @@ def stopped_at_end(process: Process) -> Iterator[Process]:
                 pipe.close()
 
 
+def sockets_of(process: Process) -> int:
+    """How many it has open."""
+    found = 0
+    for entry in os.scandir(f"/proc/{process.pid}/fd"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found += os.readlink(entry.path).startswith("socket:")
+    return found
+
+
 class Server:
     """A server in a process of its own."""
 
@@ -267,3 +276,13 @@ def nobody_listens() -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield "127.0.0.1:%d" % bound.getsockname()[1]
+
+
+@contextlib.contextmanager
+def kept_port() -> Iterator[int]:
+    """A port that is the server's alone though it comes and goes: nobody is given a port that is
+    bound, and a bound one that does not listen is in no listener's way (SO_REUSEADDR)."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]

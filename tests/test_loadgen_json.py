@@ -118,6 +118,8 @@ def test_the_schema_refuses(path: str, value: Any) -> None:
 @pytest.mark.parametrize("path,value", [
     ("context.surprise", 1), ("context.governor", "performance"), ("cpu.server", None),
     ("totals.errors", {"host_unreachable": 3, "flipped": 1}),
+    ("totals.connections_lost", 2), ("totals.connections_remade", 1),
+    ("totals.lost_unanswered", 1), ("totals.spoiled", 1),
     ("verdict", {"status": "invalid", "reasons": [
         {"code": "corrupt", "message": "1 flipped", "advice": "mend it"}]}),
 ])

@@ -1,0 +1,90 @@
+"""Servers that lie, each kind in many ways that follow from a seed: loadgen ends, exits 3, says
+what was wrong and accounts for every message. And a long exchange with one that does not lie raises
+no false alarm."""
+
+import random
+from typing import Any
+
+import pytest
+
+from evidence import Evidence
+from loadgen_fixtures import ENGINES, Run, Server, loadgen, lying_server
+from scale import tries
+from server_process import StartServer
+
+ROW = "lying peers"
+SEEDS = tries(1, 100)
+MESSAGES = 300
+
+LIES = ["discard", "chargen", "banner", "flip", "duplicate", "drop", "swap", "foreign", "truncate",
+        "garble", "extra", "close", "close-inside", "reset", "close-on-accept", "stall"]
+ODD = ["dribble", "delay"]
+
+
+def shape(dice: random.Random) -> dict[str, Any]:
+    """How the next run goes; 100 messages are too early for none of the lies."""
+    size = dice.choice([16, 61, 64, 333, 1000, 4096])
+    return {"size": size, "pipeline": dice.choice([1, 2, 7, 16]), "at": dice.randrange(100),
+            "engine": dice.choice(ENGINES), "lie_seed": dice.randrange(1 << 30)}
+
+
+def attack(server: Server, run: dict[str, Any]) -> Run:
+    return loadgen(server.address, f"--backend={run['engine']}", "-s", run["size"], "-p",
+                   run["pipeline"], "-c", 4, "-n", MESSAGES, "--timeout=200ms")
+
+
+def account(run: Run) -> None:
+    totals = run.result["totals"]
+    assert totals["sent"] == totals["messages"] + totals["unanswered"] + totals["spoiled"], totals
+    assert totals["messages"] == run.result["latency_ns"]["count"]
+    assert totals["connections_remade"] <= (totals["connections_lost"]
+                                            + totals["connections_failed"]), totals
+
+
+@pytest.mark.parametrize("fault", LIES)
+def test_every_lie_is_told(evidence: Evidence, fault: str) -> None:
+    lies = 0
+    for seed in range(SEEDS):
+        way = shape(random.Random(f"{fault} {seed}"))
+        at = way["at"] * (way["size"] if fault == "flip" else 1)
+        with lying_server(fault, size=way["size"], at=at, every=0, seed=way["lie_seed"]) as server:
+            run = attack(server, way)
+        assert server.injected > 0, f"the server told no lie: {way}"
+        assert run.status == 3 and run.result["verdict"]["status"] == "invalid", (way, run)
+        assert run.result["totals"]["errors"], (way, run)
+        account(run)
+        lies += server.injected
+    evidence(ROW, runs=SEEDS, lies=lies, silent_passes=0, hangs=0)
+
+
+@pytest.mark.parametrize("fault", ODD)
+def test_what_is_merely_odd_is_no_lie(evidence: Evidence, fault: str) -> None:
+    for seed in range(SEEDS):
+        way = shape(random.Random(f"{fault} {seed}"))
+        way["size"] = min(way["size"], 100)
+        with lying_server(fault, delay=0.005) as server:
+            run = attack(server, way)
+        assert run.status == 0 and run.result["totals"]["errors"] == {}, (way, run)
+        assert run.result["totals"]["messages"] == MESSAGES
+        account(run)
+    evidence(ROW, runs=SEEDS, false_alarms=0)
+
+
+MIB = 1 << 20
+VOLUME = tries(64 * MIB, 10 << 30)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_false_alarm(start_server: StartServer, evidence: Evidence, engine: str) -> None:
+    """The volume, in messages of four sizes, from each of loadgen's backends to each server's."""
+    server = start_server()
+    received = 0
+    for size, part in ((1000, 16), (16 << 10, 4), (100_000, 4), (MIB, 2)):
+        count = max(1, VOLUME // 8 // part // size)
+        run = loadgen(f"127.0.0.1:{server.port}", f"--backend={engine}", "-c", 8, "-p", 4,
+                      "-s", size, "-n", count, "--timeout=60s")
+        assert run.status == 0 and run.result["totals"]["errors"] == {}, run
+        assert run.result["totals"]["bytes_received"] == count * size
+        account(run)
+        received += count * size
+    evidence(ROW, bytes_checked=received, false_alarms=0)
