@@ -63,10 +63,18 @@ std::string_view liburing_version();
 const UringFeatures& uring_features_here();
 #endif
 
+/// What an engine may be used for beyond what it does itself. Of a ring, that is all of the kernel;
+/// the others have nothing that could be refused.
+enum class Use { kAny, kOwn };
+
 template <class IO>
-IO make_engine(Nanos spin) {
+IO make_engine(Nanos spin, [[maybe_unused]] Use use) {
 #ifdef ECHOBENCH_URING
-  if constexpr (std::same_as<IO, UringEngine>) return IO(spin, uring_features_here());
+  if constexpr (std::same_as<IO, UringEngine>) {
+    UringFeatures features = uring_features_here();
+    features.restricted = use == Use::kOwn;
+    return IO(spin, features);
+  }
 #endif
   return IO(spin);
 }
@@ -74,16 +82,17 @@ IO make_engine(Nanos spin) {
 /// Makes the engine in this thread and calls run(engine), whose result it returns. A `run` that
 /// asks for a whole net::Engine can't have one that is less: BackendUnavailable.
 template <std::size_t kIndex = 0, class Run>
-std::invoke_result_t<Run&, EpollEngine&> with_engine(Backend backend, Nanos spin, Run&& run) {
+std::invoke_result_t<Run&, EpollEngine&> with_engine(Backend backend, Nanos spin, Run&& run,
+                                                     Use use = Use::kAny) {
   using Choice = std::tuple_element_t<kIndex, Backends>;
   using IO = typename Choice::IO;
   if (backend == Choice::kBackend) {
-    [[maybe_unused]] IO io = make_engine<IO>(spin);
+    [[maybe_unused]] IO io = make_engine<IO>(spin, use);
     if constexpr (std::invocable<Run&, IO&>) return run(io);
     throw BackendUnavailable(std::string(IO::kName) + " can do no more than answer");
   }
   if constexpr (kIndex + 1 < std::tuple_size_v<Backends>) {
-    return with_engine<kIndex + 1>(backend, spin, run);
+    return with_engine<kIndex + 1>(backend, spin, run, use);
   }
   throw std::logic_error("a backend without an engine");
 }

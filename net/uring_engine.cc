@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "net/socket.h"
+#include "net/uring_restrictions.h"
 
 namespace net {
 
@@ -31,7 +32,13 @@ UringEngine::UringEngine(Nanos spin, const UringFeatures& features)
       spin_(spin),
       ring_(features_),
       small_(&ring_.ring, 0, features_.small_buffers, kSmallBuffer),
-      large_(&ring_.ring, 1, std::min(kLargeBuffers, features_.small_buffers), kLargeBuffer) {}
+      large_(&ring_.ring, 1, std::min(kLargeBuffers, features_.small_buffers), kLargeBuffer) {
+  if (!features_.restricted) return;
+  if (const int status = restrict_and_enable(&ring_.ring); status != 0) {
+    throw BackendUnavailable("io_uring's requests can't be restricted here: " +
+                             std::generic_category().message(-status));
+  }
+}
 
 UringEngine::~UringEngine() {
   for (std::uint32_t slot = 0; slot < table_.slots(); ++slot) {

@@ -192,6 +192,7 @@ unsigned UringFeatures::setup_flags() const {
   if (single_issuer) flags |= IORING_SETUP_SINGLE_ISSUER;
   if (defer_taskrun) flags |= IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
   if (coop_taskrun) flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  if (restricted) flags |= IORING_SETUP_R_DISABLED;  // until it is restricted
   return flags;
 }
 
@@ -205,6 +206,7 @@ std::vector<std::string> UringFeatures::names() const {
   if (multishot_recv) names.emplace_back("multishot_recv");
   if (silent_send) names.emplace_back("silent_send");
   if (registered_ring) names.emplace_back("registered_ring");
+  if (restricted) names.emplace_back("restricted");
   names.push_back("cq=" + std::to_string(cq_entries));
   names.push_back("buffers=" + std::to_string(small_buffers));
   return names;

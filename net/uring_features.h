@@ -23,6 +23,7 @@ struct UringFeatures {
   bool multishot_recv = false;    // 6.0: one request, a completion per arrival
   bool silent_send = false;       // a send that completes at once posts nothing (see below)
   bool registered_ring = false;   // 5.18: no fget/fput of the ring per enter
+  bool restricted = false;        // asked for: the ring refuses what the engine never asks for
   unsigned cq_entries = 0;
   unsigned small_buffers = 0;
 

@@ -24,6 +24,7 @@
 #include "server/echo_server.h"
 #include "server/housekeeping.h"
 #include "server/options.h"
+#include "server/privileges.h"
 #include "server/relay.h"
 #include "server/signing_echo.h"
 
@@ -100,11 +101,13 @@ int serve(const Options& options) {
   net::Signals signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1});
   const net::Nanos spin = options.busy_poll.spin(net::usable_cpus(), 1);
   if (options.cpu) net::pin_to_cpu(*options.cpu);
+  // A ring's requests have the rights of its maker: the port first, then the rights, then the ring.
+  net::Fd listener = net::listen_on(options.address, options.backlog, options.port);
+  if (options.user) become(*options.user);
   const net::Backend backend = choose(options);
   // A service owns what its connections are being sent, and these end with the engine: after it.
   std::shared_ptr<void> service;
-  return net::with_engine(backend, spin, [&](net::ServerEngine auto& io) {
-    net::Fd listener = net::listen_on(options.address, options.backlog, options.port);
+  const auto run = [&](net::ServerEngine auto& io) {
     const net::Address address = net::Address::of_socket(listener.get());
     if (options.next_hop) net::keep_syn(listener.get());
     if (io.description() != net::name_of(backend)) {
@@ -116,7 +119,8 @@ int serve(const Options& options) {
     Housekeeping house(options, max_connections(options), signals);
     announce(address, backend);
     return run_service(io, options, house, service);
-  });
+  };
+  return net::with_engine(backend, spin, run);
 }
 
 int run(int argc, const char* const* argv) {

@@ -94,6 +94,18 @@ void chain(cli::CommandLine& line, Options& options) {
               [&](auto text) { options.signature = " > " + parse_name(text); });
 }
 
+User parse_user(std::string_view text) {
+  const std::optional<User> user = user_named(std::string(text));
+  if (!user || user->id == 0) throw cli::BadValue("a user of this machine who is not root");
+  return *user;
+}
+
+void rights(cli::CommandLine& line, Options& options) {
+  line.group("Rights");
+  line.option("--user", "NAME", "become this user once the port is bound; needs root",
+              [&](auto text) { options.user = parse_user(text); });
+}
+
 int complain(const std::string& text) {
   cli::complain("echo-server", text);
   return cli::kUsage;
@@ -135,6 +147,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
             [&] { options.port = net::Port::kShared; });
   engine(line, options);
   limits(line, options);
+  rights(line, options);
   chain(line, options);
   line.footer(kFooter);
   if (const auto code = line.parse(argc, argv)) return *code;

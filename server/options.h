@@ -9,6 +9,7 @@
 #include "net/backend.h"
 #include "net/busy_poll.h"
 #include "net/socket.h"
+#include "server/privileges.h"
 
 namespace server {
 
@@ -23,7 +24,8 @@ struct Options {
   net::BusyPoll busy_poll = net::BusyPoll::automatic();
   std::optional<int> cpu;
   std::optional<net::Address> next_hop;  // --relay
-  std::string signature;                 // " > NAME", what --sign puts behind each line
+  std::optional<User> user;              // --user: whose process it is once it has its port
+  std::string signature;  // " > NAME", what --sign puts behind each line
 };
 
 /// The options, or the exit code to end with after --help or a usage error.

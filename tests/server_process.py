@@ -105,7 +105,7 @@ class EchoServer:
         if not line.endswith("\n"):
             self.process.kill()
             raise NotListening(self.process.wait(), line, self.stderr())
-        found = re.fullmatch(r"listening on (?:\[([0-9a-f:]+)]|([0-9.]+)):(\d+) \((\w+)\)\n", line)
+        found = re.fullmatch(r"listening on (?:\[([0-9a-f:.]+)]|([0-9.]+)):(\d+) \((\w+)\)\n", line)
         assert found, f"expected 'listening on HOST:PORT (BACKEND)' on stdout, got {line!r}"
         self.line = line.rstrip("\n")
         self.host = found[1] or found[2]

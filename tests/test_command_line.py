@@ -9,7 +9,7 @@ from conversation import ask
 from server_process import Backend, EchoServer, NotListening, RunProgram, StartServer
 
 OPTIONS = ["--backend", "--bind", "--port", "--backlog", "--max-connections", "--idle-timeout",
-           "--drain-timeout", "--busy-poll", "--cpu", "--help", "--version"]
+           "--drain-timeout", "--busy-poll", "--cpu", "--user", "--help", "--version"]
 
 BAD_VALUES = [
     "--backend=kqueue", "--backend=", "--backend=EPOLL",
@@ -22,6 +22,7 @@ BAD_VALUES = [
     "--drain-timeout=-1s", "--drain-timeout=ever",
     "--busy-poll=sometimes", "--busy-poll=-50us",
     "--cpu=-1", "--cpu=first",
+    "--user=", "--user=no-such-user", "--user=root",
 ]
 
 
@@ -126,8 +127,45 @@ def test_bind_beyond_loopback_warns(start_server: StartServer) -> None:
     ask(server.connect())
 
 
-def test_loopback_does_not_warn(launch: StartServer) -> None:
-    server = launch("--port=0")
+def own_address(family: socket.AddressFamily, elsewhere: str) -> str:
+    """The one that this machine would send from; asking sends nothing."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))
+        except OSError as error:
+            pytest.skip(f"this machine has no way to {elsewhere}: {error}")
+        return str(probe.getsockname()[0])
+
+
+def expect_warning_of(launch: StartServer, address: str) -> None:
+    server = launch("--port=0", f"--bind={address}")
+    where = server.line.split()[2]
+    expected = f"echo-server: anyone who reaches {where} can use this server"
+    assert server.stderr().startswith(expected), server.stderr()
+    assert len(server.stderr().splitlines()) == 1, server.stderr()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:0.0.0.0"])
+def test_every_address_warns(launch: StartServer, address: str) -> None:
+    if ":" in address and not has_ipv6():
+        pytest.skip("this machine has no ::1")
+    expect_warning_of(launch, address)
+
+
+@pytest.mark.parametrize("family, elsewhere", [(socket.AF_INET, "192.0.2.1"),
+                                               (socket.AF_INET6, "2001:db8::1")],
+                         ids=["ipv4", "ipv6"])
+def test_own_address_warns(launch: StartServer, family: socket.AddressFamily,
+                           elsewhere: str) -> None:
+    expect_warning_of(launch, own_address(family, elsewhere))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "localhost", "::1", "[::1]",
+                                     "::ffff:127.0.0.1"])
+def test_loopback_does_not_warn(launch: StartServer, address: str) -> None:
+    if ":" in address and not has_ipv6():
+        pytest.skip("this machine has no ::1")
+    server = launch("--port=0", f"--bind={address}")
     ask(server.connect())
     assert server.stderr() == ""
 

@@ -76,9 +76,9 @@ def idle_cpu(bin_directory: Path, backend: str) -> float:
         server, address = stack.enter_context(serving(bin_directory, backend, quiet=False))
         _converse(stack, address, idle_connections(MANY_IDLE))
         time.sleep(1)  # a spin ends 50 us after the last event
-        before = _cpu_seconds(server.pid)
+        before = cpu_seconds(server.pid)
         time.sleep(IDLE_S)
-        used = _cpu_seconds(server.pid) - before
+        used = cpu_seconds(server.pid) - before
     return 100 * used / IDLE_S
 
 
@@ -164,7 +164,7 @@ def _client_peak(bin_directory: Path, backend: str, connections: int) -> int:
     return peak
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Of all its threads so far, to the nanosecond (/proc/PID/task/TID/schedstat)."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
