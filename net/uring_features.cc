@@ -96,18 +96,20 @@ std::string why_refused(int error) {
   return "io_uring is not usable: " + reason;
 }
 
-bool has_provided_buffer_rings(unsigned flags) {
+// 0, or the errno that stands in the way.
+int try_provided_buffer_rings(unsigned flags) {
   ProbeRing ring(flags);
+  if (ring.status() != 0) return -ring.status();
   void* memory = nullptr;
-  if (ring.status() != 0 || ::posix_memalign(&memory, 4096, 4096) != 0) return false;
+  if (const int error = ::posix_memalign(&memory, 4096, 4096); error != 0) return error;
   std::memset(memory, 0, 4096);
   io_uring_buf_reg reg{};
   reg.ring_addr = reinterpret_cast<std::uint64_t>(memory);
   reg.ring_entries = 8;
-  const bool works = io_uring_register_buf_ring(ring.get(), &reg, 0) == 0;
-  if (works) io_uring_unregister_buf_ring(ring.get(), 0);
+  const int status = io_uring_register_buf_ring(ring.get(), &reg, 0);
+  if (status == 0) io_uring_unregister_buf_ring(ring.get(), 0);
   std::free(memory);
-  return works;
+  return -status;
 }
 
 // A kernel that does not know the flag answers EINVAL at once; one that does waits for a peer.
@@ -218,9 +220,14 @@ UringFeatures probe_uring() {
   found.coop_taskrun = !found.defer_taskrun && has("coop_taskrun", IORING_SETUP_COOP_TASKRUN);
 
   const unsigned flags = found.setup_flags() & ~unsigned{IORING_SETUP_CQSIZE};
-  if (taken_away("buffer_rings") || !has_provided_buffer_rings(flags)) {
+  const int refusal = taken_away("buffer_rings") ? EINVAL : try_provided_buffer_rings(flags);
+  if (refusal == EINVAL) {
     throw BackendUnavailable(
         "io_uring is too old here: no provided-buffer rings (they came with Linux 5.19)");
+  }
+  if (refusal != 0) {
+    throw BackendUnavailable(std::string("io_uring is not usable: no provided-buffer rings: ") +
+                             std::strerror(refusal));
   }
   found.multishot_accept = !taken_away("multishot_accept") && has_multishot_accept(flags);
   found.multishot_recv = !taken_away("multishot_recv") && has_multishot_recv(flags);
