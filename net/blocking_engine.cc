@@ -152,12 +152,12 @@ void BlockingEngine::tell_progress() {
 
 /// A thread that ends gives its place in the table away and is joined here.
 void BlockingEngine::join_ended() {
-  std::vector<std::thread> ended;
-  ended.swap(ended_);
-  if (ended.empty()) return;
+  if (ended_.empty()) return;
+  joining_.swap(ended_);
   baton_.unlock();  // its last act is to release the baton
-  for (std::thread& thread : ended) thread.join();
+  for (std::thread& thread : joining_) thread.join();
   baton_.lock();
+  joining_.clear();
 }
 
 /// Callbacks are made meanwhile, by the threads. That some were made is worth returning for, but
@@ -165,7 +165,8 @@ void BlockingEngine::join_ended() {
 unsigned BlockingEngine::wait(Nanos deadline) {
   ++counters_.waits;
   const Nanos batch_ends = std::min(deadline, now() + kBatch);
-  unsigned why = sleep(batch_ends, false);
+  const bool waits_for_a_descriptor = accept_again_at_ != kNever;
+  unsigned why = sleep(batch_ends, waits_for_a_descriptor);
   if (why == kNothing && batch_ends < deadline) why = sleep(deadline, true);
   progress_told_ = false;
   return why;
@@ -190,7 +191,10 @@ unsigned BlockingEngine::sleep(Nanos until, bool for_progress) {
   baton_.lock();
 
   eventfd_t ignored = 0;
-  if (fds[2].revents != 0) ::eventfd_read(progress_.get(), &ignored);
+  if (fds[2].revents != 0) {
+    ::eventfd_read(progress_.get(), &ignored);
+    progress_told_ = false;
+  }
   return (fds[0].revents != 0 ? kListener : 0U) | (fds[1].revents != 0 ? kWatched : 0U);
 }
 

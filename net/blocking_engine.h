@@ -21,6 +21,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -108,7 +109,7 @@ class BlockingEngine {
   template <class H>
   void accept_some(H& handler);
   template <class H>
-  void start(H& handler, int fd);
+  int start(H& handler, int fd);
   void pause_accepting(int error);
   template <class H>
   void converse(H& handler, ConnId id, Conn& conn);
@@ -124,6 +125,7 @@ class BlockingEngine {
   std::condition_variable_any asked_;  // by a verb from outside a connection's own callbacks
   ConnTable<Conn> table_;
   std::vector<std::thread> ended_;
+  std::vector<std::thread> joining_;  // the part of ended_ that is being joined
   Fd listener_;
   int watched_ = -1;
   Fd progress_;  // eventfd: callbacks were made
@@ -147,8 +149,10 @@ void BlockingEngine::accept_some(H& handler) {
   for (int i = 0; i < kAcceptBatch && listener_; ++i) {
     const int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
     if (fd >= 0) {
-      start(handler, fd);
-      continue;
+      const int error = start(handler, fd);
+      if (error == 0) continue;
+      ::close(fd);
+      return pause_accepting(error);
     }
     if (errno == EAGAIN) return;
     if (!is_of_connection(errno)) return pause_accepting(errno);
@@ -157,18 +161,25 @@ void BlockingEngine::accept_some(H& handler) {
   }
 }
 
+/// An errno where there are no more threads, or no memory: this connection is lost.
 template <class H>
-void BlockingEngine::start(H& handler, int fd) {
-  const ConnId id = table_.add();
-  Conn& conn = table_[id.slot];
-  conn.fd = fd;
+int BlockingEngine::start(H& handler, int fd) {
+  ConnId id;
   try {
+    ended_.reserve(table_.slots_with_one_more());  // a thread that ends needs no memory
+    joining_.reserve(table_.slots_with_one_more());
+    id = table_.add();
+    Conn& conn = table_[id.slot];
+    conn.fd = fd;
     conn.thread = std::thread([this, &handler, id, &conn] { converse(handler, id, conn); });
     ++counters_.accepted;
-  } catch (const std::system_error& failure) {  // no more threads: this connection is lost
-    ::close(fd);
+    return 0;
+  } catch (const std::system_error& failure) {
     table_.free(id);
-    pause_accepting(failure.code().value());
+    return failure.code().value();
+  } catch (const std::bad_alloc&) {
+    if (id.generation != 0) table_.free(id);
+    return ENOMEM;
   }
 }
 

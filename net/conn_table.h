@@ -15,7 +15,8 @@ namespace net {
 template <class Conn>
 class ConnTable {
  public:
-  /// Takes the slot freed last: its memory is the most likely still in the cache.
+  /// Takes the slot freed last: its memory is the most likely still in the cache. Where there is no
+  /// memory for more slots, std::bad_alloc leaves all as it was.
   ConnId add() {
     if (free_.empty()) grow();
     const std::uint32_t slot = free_.back();
@@ -42,6 +43,8 @@ class ConnTable {
   Conn& operator[](std::uint32_t slot) { return blocks_[slot / kBlock][slot % kBlock]; }
 
   std::uint32_t slots() const { return slots_; }
+  /// slots() after one more add().
+  std::uint32_t slots_with_one_more() const { return slots_ + (free_.empty() ? kBlock : 0); }
   std::uint32_t used() const { return slots_ - static_cast<std::uint32_t>(free_.size()); }
 
   /// io_uring's user_data has 28 bits for it.

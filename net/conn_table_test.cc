@@ -95,6 +95,15 @@ TEST(ConnTable, BeginsWithTheLowSlots) {
   for (std::uint32_t slot = 0; slot < 600; ++slot) EXPECT_EQ(table.add().slot, slot);
 }
 
+TEST(ConnTable, KnowsHowManySlotsThereWillBe) {
+  ConnTable<Conn> table;
+  for (int i = 0; i < 1000; ++i) {
+    const std::uint32_t expected = table.slots_with_one_more();
+    table.add();
+    ASSERT_EQ(table.slots(), expected);
+  }
+}
+
 TEST(ConnTable, ReferencesOutliveGrowth) {
   ConnTable<Conn> table;
   const ConnId id = table.add();

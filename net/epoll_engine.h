@@ -30,8 +30,8 @@ class Epoll {
   void remove(int) {}  // close(2) does it
 
   bool add_level(int fd, std::uint64_t tag) { return control(EPOLL_CTL_ADD, fd, tag, EPOLLIN); }
-  void set_level(int fd, std::uint64_t tag, bool told) {
-    control(EPOLL_CTL_MOD, fd, tag, told ? std::uint32_t{EPOLLIN} : 0U);
+  bool set_level(int fd, std::uint64_t tag, bool told) {
+    return control(EPOLL_CTL_MOD, fd, tag, told ? std::uint32_t{EPOLLIN} : 0U);
   }
 
   int wait(Nanos timeout);

@@ -5,6 +5,7 @@
 
 #include <poll.h>
 
+#include <new>
 #include <vector>
 
 #include "net/readiness_engine.h"
@@ -16,8 +17,7 @@ class Poll {
   static constexpr const char* kName = "poll";
 
   bool add(int fd, std::uint64_t tag, bool writable) {
-    insert(fd, tag, static_cast<short>(kReading | (writable ? POLLOUT : 0)), false);
-    return true;
+    return insert(fd, tag, static_cast<short>(kReading | (writable ? POLLOUT : 0)), false);
   }
   bool watch_writable(int fd, std::uint64_t) {
     rearm_writable(fd);
@@ -27,12 +27,10 @@ class Poll {
   void rearm_writable(int fd) { arm(fd, POLLOUT); }
   void remove(int fd);
 
-  bool add_level(int fd, std::uint64_t tag) {
-    insert(fd, tag, POLLIN, true);
-    return true;
-  }
-  void set_level(int fd, std::uint64_t, bool told) {
+  bool add_level(int fd, std::uint64_t tag) { return insert(fd, tag, POLLIN, true); }
+  bool set_level(int fd, std::uint64_t, bool told) {
     polled_[place(fd)].events = static_cast<short>(told ? POLLIN : 0);
+    return true;
   }
 
   int wait(Nanos timeout);
@@ -50,7 +48,7 @@ class Poll {
 
   static int descriptor(const pollfd& polled) { return std::max(polled.fd, ~polled.fd); }
   std::size_t& place(int fd) { return place_[static_cast<std::size_t>(fd)]; }
-  void insert(int fd, std::uint64_t tag, short events, bool level);
+  bool insert(int fd, std::uint64_t tag, short events, bool level);
   void arm(int fd, short events);
   void told(std::size_t at, short events);
 
@@ -60,12 +58,21 @@ class Poll {
   std::vector<Ready> ready_;
 };
 
-inline void Poll::insert(int fd, std::uint64_t tag, short events, bool level) {
+inline bool Poll::insert(int fd, std::uint64_t tag, short events, bool level) {
   const auto number = static_cast<std::size_t>(fd);
-  if (place_.size() <= number) place_.resize(number + 1);
+  try {
+    if (place_.size() <= number) place_.resize(number + 1);
+    polled_.reserve(place_.capacity());
+    who_.reserve(place_.capacity());
+    ready_.reserve(place_.capacity());
+  } catch (const std::bad_alloc&) {
+    errno = ENOMEM;
+    return false;
+  }
   place_[number] = polled_.size();
   polled_.push_back({.fd = fd, .events = events, .revents = 0});
   who_.push_back({tag, level});
+  return true;
 }
 
 /// The last one takes its place. What failed before it was added is not there.

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -47,8 +48,8 @@ concept Readiness = requires(R r, int fd, std::uint64_t tag, bool yes, Nanos tim
   r.rearm_writable(fd);
   r.remove(fd);  // right before close(2)
 
-  { r.add_level(fd, tag) } -> std::same_as<bool>;  // told for as long as it is readable
-  r.set_level(fd, tag, yes);                       // no: not told for now
+  { r.add_level(fd, tag) } -> std::same_as<bool>;       // told for as long as it is readable
+  { r.set_level(fd, tag, yes) } -> std::same_as<bool>;  // no: not told for now
 
   { r.wait(timeout) } -> std::same_as<int>;  // how many are ready; kNever: no timeout
   { r.ready(0) } -> std::same_as<Ready>;
@@ -136,6 +137,7 @@ class ReadinessEngine {
   void finish(H& handler, ConnId id, Conn& conn);
 
   void accept_some();
+  bool accepted(int fd);
   void pause_accepting(int error);
   void resume_accepting();
   ConnId adopt(int fd);
@@ -292,15 +294,29 @@ void ReadinessEngine<R>::accept_some() {
   for (int i = 0; i < kAcceptBatch && listener_; ++i) {
     const int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      ++counters_.accepted;
-      const ConnId id = adopt(fd);
-      begin(id, table_[id.slot]);
+      if (!accepted(fd)) return pause_accepting(ENOMEM);
       continue;
     }
     if (errno == EAGAIN) return;
     if (!is_of_connection(errno)) return pause_accepting(errno);
     ++counters_.accept_failures;
     counters_.last_accept_errno = errno;
+  }
+}
+
+/// False where there is no memory for it: this connection is lost.
+template <Readiness R>
+bool ReadinessEngine<R>::accepted(int fd) {
+  try {
+    due_.reserve(table_.slots_with_one_more());  // with a place for everyone, no verb needs memory
+    serving_.reserve(table_.slots_with_one_more());
+    const ConnId id = adopt(fd);
+    ++counters_.accepted;
+    begin(id, table_[id.slot]);
+    return true;
+  } catch (const std::bad_alloc&) {
+    ::close(fd);
+    return false;
   }
 }
 
@@ -315,8 +331,8 @@ void ReadinessEngine<R>::pause_accepting(int error) {
 
 template <Readiness R>
 void ReadinessEngine<R>::resume_accepting() {
-  accept_again_at_ = kNever;
-  readiness_.set_level(listener_.get(), kListenerTag, true);
+  const bool told = readiness_.set_level(listener_.get(), kListenerTag, true);
+  accept_again_at_ = told ? kNever : now() + kAcceptPause;
 }
 
 template <Readiness R>

@@ -85,7 +85,9 @@ void reset_on_close(int fd) {
 void set_mode(int fd, Mode mode) {
   const int flags = ::fcntl(fd, F_GETFL);
   const int wanted = mode == Mode::kNonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
-  if (flags >= 0 && wanted != flags) ::fcntl(fd, F_SETFL, wanted);
+  if (flags < 0 || (wanted != flags && ::fcntl(fd, F_SETFL, wanted) != 0)) {
+    throw std::system_error(errno, std::generic_category(), "cannot set the mode of a socket");
+  }
 }
 
 bool is_of_connection(int accept_errno) {

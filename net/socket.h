@@ -43,6 +43,7 @@ int hop_limit_of_syn(int fd);
 /// A close from now on is a reset (SO_LINGER with 0 s, socket(7)), and drops what is unsent.
 void reset_on_close(int fd);
 
+/// Throws std::system_error.
 void set_mode(int fd, Mode mode);
 
 /// Whether an error of accept(2) is one of the connection, that died in the backlog, so that the

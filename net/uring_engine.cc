@@ -33,6 +33,7 @@ UringEngine::UringEngine(Nanos spin, const UringFeatures& features)
       ring_(features_),
       small_(&ring_.ring, 0, features_.small_buffers, kSmallBuffer),
       large_(&ring_.ring, 1, std::min(kLargeBuffers, features_.small_buffers), kLargeBuffer) {
+  spare_inboxes_.reserve(kSpareInboxes);
   if (!features_.restricted) return;
   if (const int status = restrict_and_enable(&ring_.ring); status != 0) {
     throw BackendUnavailable("io_uring's requests can't be restricted here: " +
@@ -80,13 +81,29 @@ void UringEngine::stop_listening() {
   io_uring_prep_cancel64(request(Op::kIgnored, ConnId{}), tag(Op::kAccept, ConnId{}), 0);
 }
 
+/// With a place in every list for everyone, no verb needs memory later.
+ConnId UringEngine::adopt(int accepted_fd) {
+  for (auto* list : {&silent_, &settling_, &due_, &serving_}) {
+    list->reserve(table_.slots_with_one_more());
+  }
+  const ConnId id = table_.add();
+  table_[id.slot].fd = accepted_fd;
+  return id;
+}
+
 ConnId UringEngine::accepted(int result, bool more) {
   if (!more) accepting_ = false;
   ConnId id;
   if (result >= 0) {
+    try {
+      id = adopt(result);
+    } catch (const std::bad_alloc&) {  // this connection is lost
+      ::close(result);
+      result = -ENOMEM;
+    }
+  }
+  if (result >= 0) {
     ++counters_.accepted;
-    id = table_.add();
-    table_[id.slot].fd = result;
     table_[id.slot].opened = true;
   } else if (result != -ECANCELED) {
     ++counters_.accept_failures;
@@ -96,7 +113,8 @@ ConnId UringEngine::accepted(int result, bool more) {
   if (stopping_) {
     listener_.reset();
   } else if (result < 0 && result != -ECANCELED && !is_of_connection(-result)) {
-    accept_again_at_ = now() + kAcceptPause;
+    // Of what was closed in this batch the kernel did not know when it tried.
+    accept_again_at_ = descriptor_came_free_ ? 0 : now() + kAcceptPause;
   } else {
     arm_accept();
   }
@@ -236,8 +254,12 @@ void UringEngine::receive_failed(ConnId id, Conn& conn, int error) {
     case ENOBUFS:
       ++counters_.starved;
       if (conn.closing || conn.arm != Arm::kNone) return;
+      try {
+        starved_.push_back(id);
+      } catch (const std::bad_alloc&) {
+        return fail(id, conn, ENOMEM);
+      }
       conn.starved = true;
-      starved_.push_back(id);
       return;
     case ECANCELED:
     case EAGAIN:
@@ -326,10 +348,11 @@ void UringEngine::fail(ConnId id, Conn& conn, int error) {
 
 io_uring_sqe* UringEngine::make_room() {
   stamp_sends();
-  submit_and_fetch();
-  io_uring_sqe* sqe = io_uring_get_sqe(&ring_.ring);
-  if (sqe == nullptr) throw std::runtime_error("io_uring takes no more requests");
-  return sqe;
+  for (int tries = 0; tries < kEnterTries; ++tries) {  // passing troubles: see check()
+    submit_and_fetch();
+    if (io_uring_sqe* sqe = io_uring_get_sqe(&ring_.ring)) return sqe;
+  }
+  throw std::runtime_error("io_uring takes no more requests");
 }
 
 unsigned UringEngine::enter(Nanos deadline, bool sent_can_wait) {
@@ -341,6 +364,7 @@ unsigned UringEngine::enter(Nanos deadline, bool sent_can_wait) {
       deadline = std::min(deadline, accept_again_at_);
     }
   }
+  descriptor_came_free_ = false;
   if (!starved_.empty()) rearm_starved();
   stamp_sends();
   ++counters_.waits;

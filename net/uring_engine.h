@@ -84,6 +84,7 @@ class UringEngine {
   static constexpr std::size_t kInboxLimit = 8 * 1024;
   static constexpr std::size_t kSpareInboxes = 16;
   static constexpr unsigned kSmallStreak = 16;
+  static constexpr int kEnterTries = 100;
   static constexpr Nanos kAcceptPause = 100 * kMillisecond;
 
   // What a completion is about; with the connection it makes up the user_data.
@@ -190,6 +191,7 @@ class UringEngine {
   template <class H>
   void finish(H& handler, ConnId id, Conn& conn);
   ConnId accepted(int result, bool more);
+  ConnId adopt(int accepted_fd);
   void connected(ConnId id, int result);
   void receive_failed(ConnId id, Conn& conn, int error);
   void set_aside(ConnId id, Conn& conn, Bytes bytes);
@@ -222,6 +224,7 @@ class UringEngine {
   bool accepting_ = false;
   bool stopping_ = false;
   Nanos accept_again_at_ = kNever;
+  bool descriptor_came_free_ = false;  // since the kernel was last entered
   int watched_ = -1;
 
   ConnTable<Conn> table_;
@@ -409,7 +412,8 @@ template <class H>
   handler.on_close(*this, id, error);
   table_.free(id);
   current_ = Current{};
-  if (accept_again_at_ != kNever) accept_again_at_ = 0;  // a descriptor has come free
+  descriptor_came_free_ = true;
+  if (accept_again_at_ != kNever) accept_again_at_ = 0;
 }
 
 // ---- what each message takes, to be compiled into the handler

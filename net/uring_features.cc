@@ -109,8 +109,9 @@ std::string why_refused(const char* call, int error) {
 // 0, or the errno of the attempt.
 int provides_buffer_rings(unsigned flags) {
   ProbeRing ring(flags);
+  if (ring.status() != 0) return -ring.status();
   void* memory = nullptr;
-  if (ring.status() != 0 || ::posix_memalign(&memory, 4096, 4096) != 0) return ENOMEM;
+  if (const int error = ::posix_memalign(&memory, 4096, 4096); error != 0) return error;
   std::memset(memory, 0, 4096);
   io_uring_buf_reg reg{};
   reg.ring_addr = reinterpret_cast<std::uint64_t>(memory);

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <new>
 #include <string>
 
 #include "cli/complain.h"
+#include "server/listen_overflows.h"
 #include "server/loop_guard.h"
 #include "server/signing.h"
 
@@ -14,9 +16,8 @@ namespace {
 
 void say(const std::string& line) { cli::complain("echo-server", line); }
 
-}  // namespace
-
-void print(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open) {
+std::string line_of(const Counters& counters, const net::EngineCounters& engine,
+                    std::uint32_t open) {
   std::string line = fmt::format(
       "open={} accepted={} turned_away={} timed_out={} unreachable={} loops={} long_lines={} "
       "bytes={} waits={} parked={} starved={} "
@@ -24,16 +25,38 @@ void print(const Counters& counters, const net::EngineCounters& engine, std::uin
       open, engine.accepted, counters.turned_away, counters.timed_out, counters.unreachable,
       counters.loops, counters.long_lines, counters.bytes, engine.waits, engine.parked,
       engine.starved, engine.overflows, engine.accept_failures);
-  for (const auto& [error, count] : counters.errors) {
-    line += fmt::format(" {}={}", strerrorname_np(error), count);
+  if (const auto overflows = listen_overflows()) {
+    line += fmt::format(" listen_overflows={}", *overflows - counters.listen_overflows_at_start);
   }
-  say(line);
+  for (std::size_t error = 0; error < counters.errors.size(); ++error) {
+    const std::uint64_t count = counters.errors[error];
+    const char* name = strerrorname_np(static_cast<int>(error));
+    if (count > 0 && name != nullptr) line += fmt::format(" {}={}", name, count);
+  }
+  return line;
+}
+
+}  // namespace
+
+void print(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open) try {
+  say(line_of(counters, engine, open));
+} catch (const std::bad_alloc&) {
 }
 
 void Log::report_now(const net::EngineCounters& engine, const Counters& counters) {
   const net::Nanos now = net::now();
   if (now < silent_until_) return;
   silent_until_ = now + net::kSecond;
+  try {
+    say_all(engine, counters);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  accept_failures_ = engine.accept_failures;
+  said_ = counters;
+}
+
+void Log::say_all(const net::EngineCounters& engine, const Counters& counters) const {
   if (engine.accept_failures != accept_failures_) {
     say(fmt::format("cannot accept: {} ({} times so far)", std::strerror(engine.last_accept_errno),
                     engine.accept_failures));
@@ -55,8 +78,6 @@ void Log::report_now(const net::EngineCounters& engine, const Counters& counters
     say(fmt::format("a line was longer than {} bytes: {} clients closed so far",
                     SignedStream::kLongestLine, counters.long_lines));
   }
-  accept_failures_ = engine.accept_failures;
-  said_ = counters;
 }
 
 }  // namespace server

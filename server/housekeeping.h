@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <new>
 
 #include "net/engine.h"
 #include "net/signals.h"
@@ -46,7 +48,7 @@ class Housekeeping {
     if (timed_) note_moved(io, c);
   }
   void ended(net::ConnId c, int error) {
-    if (error != 0) ++counters_.errors[error];
+    counters_.ended_with(error);
     connections_.remove(c);
   }
 
@@ -103,7 +105,13 @@ bool Housekeeping::admit(IO& io, net::ConnId c) {
     return false;
   }
   if (timed_) connections_.set_time(io.completed_at());
-  connections_.add(c);
+  try {
+    connections_.add(c);
+  } catch (const std::bad_alloc&) {
+    counters_.ended_with(ENOMEM);
+    io.close(c);
+    return false;
+  }
   return true;
 }
 

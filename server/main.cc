@@ -23,6 +23,7 @@
 #include "net/socket.h"
 #include "server/echo_server.h"
 #include "server/housekeeping.h"
+#include "server/listen_overflows.h"
 #include "server/options.h"
 #include "server/privileges.h"
 #include "server/relay.h"
@@ -117,6 +118,7 @@ int serve(const Options& options) {
     io.watch(signals.fd());
     io.listen(std::move(listener));
     Housekeeping house(options, max_connections(options), signals);
+    house.counters().listen_overflows_at_start = listen_overflows().value_or(0);
     announce(address, backend);
     return run_service(io, options, house, service);
   };

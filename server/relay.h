@@ -180,7 +180,7 @@ void Relay<IO>::count_end(const Leg& ended, int error) {
     ++counters.unreachable;
     counters.last_unreachable_errno = error;
   } else if (error != 0) {
-    ++counters.errors[error];
+    counters.ended_with(error);
   }
 }
 

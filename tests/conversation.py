@@ -2,6 +2,7 @@
 back, and many of them driven from one thread."""
 
 import random
+import select
 import selectors
 import socket
 import struct
@@ -12,6 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from expect import PATIENCE, Buffer, expect_same
 
 RANDOM = random.Random(20)
+
+
+class Ended(AssertionError):
+    """The connection is over, by FIN or by reset, where more was expected of it."""
 
 
 def random_bytes(size: int) -> bytes:
@@ -46,9 +51,9 @@ def receive(connection: socket.socket, size: int) -> bytes:
         except TimeoutError:
             raise AssertionError(f"{seen}, then nothing for {connection.gettimeout()} s") from None
         except OSError as error:
-            raise AssertionError(f"{seen}, then {error}") from None
+            raise Ended(f"{seen}, then {error}") from None
         if not piece:
-            raise AssertionError(f"{seen}, then the end of the stream")
+            raise Ended(f"{seen}, then the end of the stream")
         received += piece
     return bytes(received)
 
@@ -105,6 +110,15 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
+def readable(connections: Sequence[socket.socket]) -> list[socket.socket]:
+    """Those with an answer, or with an end, to read."""
+    poll = select.poll()
+    for connection in connections:
+        poll.register(connection, select.POLLIN)
+    ready = {fd for fd, _ in poll.poll(0)}
+    return [connection for connection in connections if connection.fileno() in ready]
+
+
 class Conversation:
     """A socket that never blocks, the data it has to send and how far it got both ways."""
 
@@ -123,7 +137,7 @@ class Conversation:
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise AssertionError(f"{self}: {error}") from None
+            raise Ended(f"{self}: {error}") from None
         self.sent += taken
         return taken
 
@@ -134,9 +148,9 @@ class Conversation:
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise AssertionError(f"{self}: {error}") from None
+            raise Ended(f"{self}: {error}") from None
         if not piece:
-            raise AssertionError(f"{self}: the server ended the stream")
+            raise Ended(f"{self}: the server ended the stream")
         due = self.data[self.received:self.received + len(piece)]
         expect_same(piece, due, self.name, self.received)
         self.received += len(piece)

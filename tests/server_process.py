@@ -131,7 +131,7 @@ class EchoServer:
     def address(self) -> tuple[str, int]:
         return ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
 
-    def connect(self, slow: bool = False) -> socket.socket:
+    def connect(self, slow: bool = False, receive_buffer: int = 16 << 10) -> socket.socket:
         """A connection to it. For a `slow` peer the kernel holds little on both sides (the room in
         the server's send buffer grows with the segment size), so that what such a peer does not
         read is soon the server's burden."""
@@ -139,7 +139,7 @@ class EchoServer:
         connection = socket.socket(family)
         self._connections.append(connection)
         if slow:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 << 10)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 4000)
         connection.settimeout(PATIENCE)
@@ -183,6 +183,13 @@ class EchoServer:
 
     def resident_bytes(self) -> int:
         return int(self._status("VmRSS").split()[0]) * 1024
+
+    def tasks(self) -> set[int]:
+        """Its threads, by number."""
+        return {int(name) for name in os.listdir(f"/proc/{self.pid}/task")}
+
+    def virtual_bytes(self) -> int:
+        return int(self._status("VmSize").split()[0]) * 1024
 
     def allowed_cpus(self) -> str:
         return self._status("Cpus_allowed_list")

@@ -1,35 +1,14 @@
-"""What the server does at its limits: of connections, of descriptors, of silence, of CPU time."""
+"""What the server does at its limits: of connections, of silence, of CPU time."""
 
 import os
-import resource
-import select
-import socket
 import time
-from collections.abc import Sequence
 
 import pytest
 
-from conversation import ask, expect_closed, expect_end, receive
+from at_rest import cpu_share
+from conversation import ask, expect_closed, expect_end, readable
 from expect import PATIENCE, wait_until
-from server_process import EchoServer, StartServer
-
-SPINNING = 0.2  # of one CPU: an order of magnitude more than waiting costs
-
-
-def cpu_share(server: EchoServer, seconds: float) -> float:
-    """CPU time per time over a stretch of waiting."""
-    start, used = time.monotonic(), server.cpu_seconds()
-    time.sleep(seconds)
-    return (server.cpu_seconds() - used) / (time.monotonic() - start)
-
-
-def readable(connections: Sequence[socket.socket]) -> list[socket.socket]:
-    """Those with an answer, or with an end, to read."""
-    poll = select.poll()
-    for connection in connections:
-        poll.register(connection, select.POLLIN)
-    ready = {fd for fd, _ in poll.poll(0)}
-    return [connection for connection in connections if connection.fileno() in ready]
+from server_process import StartServer
 
 
 # ---- --max-connections
@@ -55,54 +34,6 @@ def test_a_place_that_is_free_again_is_given_away(start_server: StartServer) -> 
     server.await_fds(occupied - 1)
     ask(server.connect())
     ask(stays)
-
-
-# ---- descriptors
-
-def few_from_the_start(start_server: StartServer) -> EchoServer:
-    return start_server(
-        before_exec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)))
-
-
-def few_while_it_runs(start_server: StartServer) -> EchoServer:
-    """So that accept(2) fails with EMFILE, whatever the server found out when it started."""
-    server = start_server()
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (32, 32))
-    return server
-
-
-def expect_answered_or_closed(connection: socket.socket, message: bytes) -> None:
-    """But never silence."""
-    try:
-        receive(connection, len(message))
-    except AssertionError as failure:
-        assert "nothing for" not in str(failure), (
-            f"expected a waiting client to be answered or closed when others left: {failure}")
-
-
-@pytest.mark.every_rung
-@pytest.mark.parametrize("few_descriptors", [few_from_the_start, few_while_it_runs])
-def test_out_of_descriptors(start_server: StartServer, few_descriptors: StartServer) -> None:
-    server = few_descriptors(start_server)
-    at_rest = server.fds()
-    clients = server.connect_many(60)
-    for connection in clients:
-        connection.sendall(b"Hello")
-    wait_until(lambda: len(readable(clients)) >= 16 and server.fds() >= 30,
-               lambda: f"expected the server to serve as many as it can, it holds {server.fds()} "
-                       f"descriptors of 32")
-
-    share = cpu_share(server, 0.5)
-    assert share < SPINNING, (
-        f"expected the server to wait for a descriptor, it spins with {share:.0%} of a CPU")
-
-    served = readable(clients)
-    for connection in served + [client for client in clients if client not in served]:
-        expect_answered_or_closed(connection, b"Hello")
-        connection.close()
-    server.await_fds(at_rest)
-    for connection in server.connect_many(10):
-        ask(connection)
 
 
 # ---- --idle-timeout

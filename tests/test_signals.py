@@ -14,6 +14,7 @@ import pytest
 
 from conversation import (Conversation, ask, conversations, converse, distinct_data, expect_end,
                           greedy_peers, push_until_stuck, random_bytes, receive, reset)
+from evidence import Evidence
 from expect import PATIENCE, expect_same, wait_until
 from server_process import Backend, EchoServer, StartServer
 
@@ -151,7 +152,8 @@ def test_without_connections_it_ends_at_once(server: EchoServer) -> None:
     assert server.stderr() == "" or server.backend != "epoll", "expected nothing to be said"
 
 
-def test_stuck_reader_is_given_up_after_the_drain_timeout(start_server: StartServer) -> None:
+def test_stuck_reader_is_given_up_after_the_drain_timeout(start_server: StartServer,
+                                                          evidence: Evidence) -> None:
     server = start_server("--drain-timeout=300ms")
     greedy_peers([server.connect(slow=True)])
     start = time.monotonic()
@@ -159,17 +161,23 @@ def test_stuck_reader_is_given_up_after_the_drain_timeout(start_server: StartSer
     assert server.await_exit(AT_ONCE) == 0
     took = time.monotonic() - start
     assert took > 0.2, f"expected to wait 300 ms for the stuck reader, it took {took * 1e3:.0f} ms"
+    evidence("signals", stuck_readers=1, drain_timeout_ms=300, ended_after_ms=round(took * 1000))
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_second_signal_ends_at_once(start_server: StartServer, number: signal.Signals) -> None:
+def test_second_signal_ends_at_once(start_server: StartServer, number: signal.Signals,
+                                    evidence: Evidence) -> None:
     server = start_server("--drain-timeout=60s")
     greedy_peers([server.connect(slow=True)])
     server.send_signal(number)
     wait_until(lambda: refuses(server), "expected connections to be refused after the signal")
+    start = time.monotonic()
     server.send_signal(number)
     code = server.await_exit(AT_ONCE)
+    took = time.monotonic() - start
     assert code == 128 + number, f"expected exit code {128 + number} (interrupted), got {code}"
+    evidence("signals", second_signals=1, drain_timeout_ms=60_000,
+             ended_after_ms=round(took * 1000))
 
 
 def test_sigusr1_prints_counters_and_goes_on(server: EchoServer) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from conversation import (ask, conversations, converse, distinct_data, exchange, expect_end,
                           greedy_peers, random_bytes, receive)
+from evidence import Evidence
 from expect import expect_same
+from scale import tries
 from server_process import Backend, EchoServer, StartServer, scaled
 
 KIB = 1024
@@ -33,10 +35,19 @@ def test_the_features_in_use_are_named(server: EchoServer, backend: Backend) -> 
 
 @pytest.mark.only_io_uring
 @pytest.mark.every_rung
-def test_eight_receive_buffers_serve_two_hundred(start_server: StartServer) -> None:
+def test_eight_receive_buffers_serve_many(start_server: StartServer, evidence: Evidence) -> None:
+    count, size = tries(200, 1000), tries(256 * KIB, 1024 * KIB)
     server = start_server(extra_environment={"ECHOBENCH_URING_BUFFERS": "8"})
-    converse(conversations(server.connect_many(200), 256 * KIB))
-    assert server.counters()["starved"] > 0, "expected the buffers to run out"
+    at_rest = server.fds()
+    peers = conversations(server.connect_many(count), size)
+    converse(peers)
+    starved = server.counters()["starved"]
+    assert starved > 0, "expected the buffers to run out"
+    for peer in peers:
+        peer.connection.close()
+    server.await_fds(at_rest)
+    evidence("provided buffers or CQ run out", buffers=8, connections=count,
+             bytes_checked=count * size, bytes_lost=0, receives_without_a_buffer=starved)
 
 
 @pytest.mark.only_io_uring
@@ -74,16 +85,20 @@ def test_who_waits_for_a_buffer_has_its_turn(start_server: StartServer) -> None:
 
 @pytest.mark.only_io_uring
 @pytest.mark.every_rung
-def test_completion_queue_of_eight_loses_nothing(start_server: StartServer) -> None:
+def test_completion_queue_of_eight_loses_nothing(start_server: StartServer,
+                                                 evidence: Evidence) -> None:
     """A burst of connections, and then of messages and of ends on all of them."""
     server = start_server(extra_environment={"ECHOBENCH_URING_CQ": "8"})
     at_rest = server.fds()
-    count = 400
-    for _ in range(scaled(2000) // count):
+    count, rounds = tries(400, 5000), tries(scaled(2000) // 400, 2)
+    for _ in range(rounds):
         data = distinct_data(count, 64)
-        server.pause()
-        connections = server.connect_many(count)
-        server.go_on()
+        connections: list[socket.socket] = []
+        while len(connections) < count:  # in portions that the backlog holds
+            server.pause()
+            connections += server.connect_many(min(1000, count - len(connections)))
+            server.go_on()
+            ask(connections[-1])
         for connection in connections:
             ask(connection)
         server.pause()
@@ -96,7 +111,10 @@ def test_completion_queue_of_eight_loses_nothing(start_server: StartServer) -> N
             expect_end(connection)
             connection.close()
     server.await_fds(at_rest)
-    assert server.counters()["overflows"] > 0, "expected the completion queue to overflow"
+    overflows = server.counters()["overflows"]
+    assert overflows > 0, "expected the completion queue to overflow"
+    evidence("provided buffers or CQ run out", completion_queue=8, connections=rounds * count,
+             bytes_checked=rounds * count * 64, bytes_lost=0, overflows=overflows)
 
 
 @pytest.mark.only_io_uring
