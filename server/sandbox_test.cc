@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <functional>
+#include <ostream>
 #include <string>
 #include <thread>
 
@@ -89,7 +90,7 @@ struct NamedAct {
   const char* name;
   long (*run)();
 };
-void PrintTo(const NamedAct& act, std::ostream* out) { *out << act.name; }
+std::ostream& operator<<(std::ostream& out, const NamedAct& act) { return out << act.name; }
 
 /// As a test parameter: each is possible outside, or the refusal would prove nothing.
 class ActInside : public testing::TestWithParam<NamedAct> {
