@@ -8,7 +8,7 @@ enum ExitCode : int {
   kFailed = 1,        // could not run or finish
   kUsage = 2,         // bad usage or unreadable input
   kDoesNotHold = 3,   // corrupt or missing bytes, an invalid run, a failed threshold
-  kUnavailable = 4,   // the asked backend is not available here
+  kUnavailable = 4,   // the asked backend, or sandbox, is not available here
   kInterrupted = 130  // 128 + SIGINT
 };
 

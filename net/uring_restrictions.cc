@@ -36,6 +36,7 @@ int register_with(const io_uring* ring, unsigned what, const void* items, std::s
 
 int restrict_and_enable(io_uring* ring) {
   std::vector<io_uring_restriction> allowed;
+  allowed.reserve(kRequests.size() + kRegistrations.size() + 1);
   for (const std::uint8_t request : kRequests) {
     allowed.push_back(restriction(IORING_RESTRICTION_SQE_OP, request));
   }

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "cli/complain.h"
-#include "server/listen_overflows.h"
 #include "server/loop_guard.h"
 #include "server/signing.h"
 
@@ -16,8 +15,8 @@ namespace {
 
 void say(const std::string& line) { cli::complain("echo-server", line); }
 
-std::string line_of(const Counters& counters, const net::EngineCounters& engine,
-                    std::uint32_t open) {
+std::string line_of(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open,
+                    std::optional<std::uint64_t> listen_overflows) {
   std::string line = fmt::format(
       "open={} accepted={} turned_away={} timed_out={} unreachable={} loops={} long_lines={} "
       "bytes={} waits={} parked={} starved={} "
@@ -25,9 +24,7 @@ std::string line_of(const Counters& counters, const net::EngineCounters& engine,
       open, engine.accepted, counters.turned_away, counters.timed_out, counters.unreachable,
       counters.loops, counters.long_lines, counters.bytes, engine.waits, engine.parked,
       engine.starved, engine.overflows, engine.accept_failures);
-  if (const auto overflows = listen_overflows()) {
-    line += fmt::format(" listen_overflows={}", *overflows - counters.listen_overflows_at_start);
-  }
+  if (listen_overflows) line += fmt::format(" listen_overflows={}", *listen_overflows);
   for (std::size_t error = 0; error < counters.errors.size(); ++error) {
     const std::uint64_t count = counters.errors[error];
     const char* name = strerrorname_np(static_cast<int>(error));
@@ -38,8 +35,9 @@ std::string line_of(const Counters& counters, const net::EngineCounters& engine,
 
 }  // namespace
 
-void print(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open) try {
-  say(line_of(counters, engine, open));
+void print(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open,
+           std::optional<std::uint64_t> listen_overflows) try {
+  say(line_of(counters, engine, open, listen_overflows));
 } catch (const std::bad_alloc&) {
 }
 

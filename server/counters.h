@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "net/clock.h"
 #include "net/engine.h"
@@ -16,10 +17,9 @@ struct Counters {
   std::uint64_t timed_out = 0;    // --idle-timeout
   std::uint64_t unreachable = 0;  // clients for whom the next hop did not answer (--relay)
   int last_unreachable_errno = 0;
-  std::uint64_t loops = 0;                      // clients that came round in a circle (--relay)
-  std::uint64_t long_lines = 0;                 // clients that sent what is no line (--sign)
-  std::uint64_t listen_overflows_at_start = 0;  // which the kernel counted before (the backlog)
-  std::array<std::uint64_t, 134> errors{};      // connections that ended with this errno
+  std::uint64_t loops = 0;                  // clients that came round in a circle (--relay)
+  std::uint64_t long_lines = 0;             // clients that sent what is no line (--sign)
+  std::array<std::uint64_t, 134> errors{};  // connections that ended with this errno
 
   /// A connection has ended; 0: not by an error.
   void ended_with(int error) {
@@ -33,7 +33,8 @@ struct Counters {
 };
 
 /// One line on stderr, unless there is no memory for it.
-void print(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open);
+void print(const Counters& counters, const net::EngineCounters& engine, std::uint32_t open,
+           std::optional<std::uint64_t> listen_overflows);
 
 /// Says what has gone wrong since it last did, as far as there is memory for the words.
 class Log {

@@ -13,6 +13,7 @@
 #include "net/socket.h"
 #include "server/connections.h"
 #include "server/counters.h"
+#include "server/listen_overflows.h"
 #include "server/options.h"
 
 namespace server {
@@ -90,6 +91,7 @@ class Housekeeping {
   bool timed_;  // silent clients are closed
   Connections connections_;
   net::Signals& signals_;
+  ListenOverflows listen_overflows_;
   Counters counters_;
   Log log_;
   net::Nanos drained_by_ = net::kNever;  // a signal has come: everything ends by then
@@ -145,7 +147,7 @@ template <net::ServerEngine IO>
 void Housekeeping::on_wake(IO& io) {
   while (const int signal = signals_.next()) {
     if (signal == SIGUSR1) {
-      print(counters_, io.counters(), connections_.count());
+      print(counters_, io.counters(), connections_.count(), listen_overflows_.since_start());
     } else if (draining()) {
       second_signal_ = signal;
     } else {

@@ -1,33 +1,54 @@
 #include "server/listen_overflows.h"
 
-#include <fstream>
-#include <new>
-#include <sstream>
-#include <string>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <system_error>
 
 namespace server {
+namespace {
 
-std::optional<std::uint64_t> listen_overflows() {
-  try {
-    std::ifstream netstat("/proc/net/netstat");
-    return listen_overflows_in(netstat);
-  } catch (const std::bad_alloc&) {
-    return std::nullopt;
-  }
+/// What stands before the separator, or all; it and the separator are taken off the text.
+std::string_view take(std::string_view& text, char separator) {
+  const std::string_view first = text.substr(0, text.find(separator));
+  text.remove_prefix(first.size() < text.size() ? first.size() + 1 : text.size());
+  return first;
 }
 
-std::optional<std::uint64_t> listen_overflows_in(std::istream& netstat) {
-  std::string names;
-  std::string values;
-  while (std::getline(netstat, names) && std::getline(netstat, values)) {
-    std::istringstream name_words(names);
-    std::istringstream value_words(values);
-    std::string name;
-    std::string value;
-    while (name_words >> name && value_words >> value) {
-      if (name != "ListenOverflows") continue;
-      std::uint64_t count = 0;
-      if (std::istringstream(value) >> count) return count;
+std::optional<std::uint64_t> number_in(std::string_view word) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(word.begin(), word.end(), number);
+  if (error != std::errc() || end != word.end()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+ListenOverflows::ListenOverflows()
+    : netstat_(::open("/proc/net/netstat", O_RDONLY | O_CLOEXEC)), before_(count().value_or(0)) {}
+
+std::optional<std::uint64_t> ListenOverflows::since_start() const {
+  std::optional<std::uint64_t> now = count();
+  if (now) *now -= before_;
+  return now;
+}
+
+std::optional<std::uint64_t> ListenOverflows::count() const {
+  std::array<char, std::size_t{16} * 1024> text;
+  const ssize_t size = ::pread(netstat_.get(), text.data(), text.size(), 0);
+  if (size <= 0) return std::nullopt;
+  return listen_overflows_in({text.data(), static_cast<std::size_t>(size)});
+}
+
+std::optional<std::uint64_t> listen_overflows_in(std::string_view netstat) {
+  while (!netstat.empty()) {
+    std::string_view names = take(netstat, '\n');
+    std::string_view values = take(netstat, '\n');
+    while (!names.empty() && !values.empty()) {
+      const std::string_view value = take(values, ' ');
+      if (take(names, ' ') == "ListenOverflows") return number_in(value);
     }
   }
   return std::nullopt;

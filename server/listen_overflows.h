@@ -3,16 +3,30 @@
 #pragma once
 
 #include <cstdint>
-#include <iosfwd>
 #include <optional>
+#include <string_view>
+
+#include "net/fd.h"
 
 namespace server {
 
-/// TcpExt ListenOverflows, which counts for all listeners of this network namespace together;
-/// nullopt where it can't be read.
-std::optional<std::uint64_t> listen_overflows();
+class ListenOverflows {
+ public:
+  /// Opens /proc/net/netstat, for later there may be neither descriptors nor a file system.
+  ListenOverflows();
 
-/// The same from the text of /proc/net/netstat: lines in pairs, the names above the values.
-std::optional<std::uint64_t> listen_overflows_in(std::istream& netstat);
+  /// TcpExt ListenOverflows since this was made, over all listeners of the network namespace;
+  /// nullopt where it can't be read.
+  std::optional<std::uint64_t> since_start() const;
+
+ private:
+  std::optional<std::uint64_t> count() const;
+
+  net::Fd netstat_;
+  std::uint64_t before_ = 0;
+};
+
+/// From the text of /proc/net/netstat: lines in pairs, the names above the values.
+std::optional<std::uint64_t> listen_overflows_in(std::string_view netstat);
 
 }  // namespace server

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -23,10 +24,10 @@
 #include "net/socket.h"
 #include "server/echo_server.h"
 #include "server/housekeeping.h"
-#include "server/listen_overflows.h"
 #include "server/options.h"
 #include "server/privileges.h"
 #include "server/relay.h"
+#include "server/sandbox.h"
 #include "server/signing_echo.h"
 
 namespace server {
@@ -80,6 +81,10 @@ net::Backend choose(const Options& options) {
   return backend;
 }
 
+std::optional<std::uint16_t> port_of(const std::optional<net::Address>& address) {
+  return address ? std::optional(address->port()) : std::nullopt;
+}
+
 /// Runs the service that was asked for, on this engine, and leaves it in `kept`.
 template <net::ServerEngine IO>
 int run_service(IO& io, const Options& options, Housekeeping& house, std::shared_ptr<void>& kept) {
@@ -106,6 +111,7 @@ int serve(const Options& options) {
   net::Fd listener = net::listen_on(options.address, options.backlog, options.port);
   if (options.user) become(*options.user);
   const net::Backend backend = choose(options);
+  const auto use = options.sandbox == Sandbox::kStrict ? net::Use::kOwn : net::Use::kAny;
   // A service owns what its connections are being sent, and these end with the engine: after it.
   std::shared_ptr<void> service;
   const auto run = [&](net::ServerEngine auto& io) {
@@ -118,11 +124,11 @@ int serve(const Options& options) {
     io.watch(signals.fd());
     io.listen(std::move(listener));
     Housekeeping house(options, max_connections(options), signals);
-    house.counters().listen_overflows_at_start = listen_overflows().value_or(0);
+    enter(options.sandbox, backend, port_of(options.next_hop));
     announce(address, backend);
     return run_service(io, options, house, service);
   };
-  return net::with_engine(backend, spin, run);
+  return net::with_engine(backend, spin, run, use);
 }
 
 int run(int argc, const char* const* argv) {
@@ -130,6 +136,9 @@ int run(int argc, const char* const* argv) {
     const auto parsed = parse_options(argc, argv);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     return serve(std::get<Options>(parsed));
+  } catch (const SandboxUnavailable& unavailable) {
+    warn(unavailable.what());
+    return cli::kUnavailable;
   } catch (const net::BackendUnavailable& unavailable) {
     warn(unavailable.what());
     return cli::kUnavailable;

@@ -23,7 +23,8 @@ constexpr const char* kFooter =
     "Signals: SIGTERM, SIGINT and SIGHUP stop accepting, flush what is owed and end; a second one\n"
     "ends at once. SIGUSR1 prints counters on stderr.\n"
     "\n"
-    "Exit codes: 0 fine, 1 could not run, 2 usage, 4 the backend is not available here.";
+    "Exit codes: 0 fine, 1 could not run, 2 usage, 4 the backend or the strict sandbox is not\n"
+    "available here.";
 
 std::string parse_host(std::string_view text) {
   if (text.empty()) throw cli::BadValue("an address such as 127.0.0.1, ::1 or 0.0.0.0");
@@ -100,10 +101,22 @@ User parse_user(std::string_view text) {
   return *user;
 }
 
+Sandbox parse_sandbox(std::string_view text) {
+  if (text == "off") return Sandbox::kOff;
+  if (text == "on") return Sandbox::kOn;
+  if (text == "strict") return Sandbox::kStrict;
+  throw cli::BadValue("off, on or strict");
+}
+
 void rights(cli::CommandLine& line, Options& options) {
   line.group("Rights");
   line.option("--user", "NAME", "become this user once the port is bound; needs root",
               [&](auto text) { options.user = parse_user(text); });
+  line.option("--sandbox", "off|on|strict",
+              "what it gives up once it listens; on: files, new TCP ports, connections but to the "
+              "next hop, where the kernel has Landlock; strict: these or exit code 4, and all "
+              "system calls that serving does not need (on)",
+              [&](auto text) { options.sandbox = parse_sandbox(text); });
 }
 
 int complain(const std::string& text) {

@@ -10,6 +10,7 @@
 #include "net/busy_poll.h"
 #include "net/socket.h"
 #include "server/privileges.h"
+#include "server/sandbox.h"
 
 namespace server {
 
@@ -25,6 +26,7 @@ struct Options {
   std::optional<int> cpu;
   std::optional<net::Address> next_hop;  // --relay
   std::optional<User> user;              // --user: whose process it is once it has its port
+  Sandbox sandbox = Sandbox::kOn;
   std::string signature;  // " > NAME", what --sign puts behind each line
 };
 

@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ from expect import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(os.environ.get("ECHOBENCH_BIN", ROOT / "build" / "release" / "bin")).resolve()
+
+# For a whole suite: --sandbox=strict, say.
+SERVER_OPTIONS = shlex.split(os.environ.get("ECHOBENCH_SERVER_OPTIONS", ""))
 
 SANITIZER_EXIT = 99
 SANITIZER_OPTIONS = {
@@ -90,7 +94,8 @@ class EchoServer:
         self._told_to_end = False
         with stderr_path.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [str(PROGRAMS / "echo-server"), *arguments], stdin=subprocess.DEVNULL,
+                [str(PROGRAMS / "echo-server"), *SERVER_OPTIONS, *arguments],
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=stderr, env=environment(extra_environment),
                 preexec_fn=before_exec)
         self.pid = self.process.pid

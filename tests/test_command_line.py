@@ -9,7 +9,7 @@ from conversation import ask
 from server_process import Backend, EchoServer, NotListening, RunProgram, StartServer
 
 OPTIONS = ["--backend", "--bind", "--port", "--backlog", "--max-connections", "--idle-timeout",
-           "--drain-timeout", "--busy-poll", "--cpu", "--user", "--help", "--version"]
+           "--drain-timeout", "--busy-poll", "--cpu", "--user", "--sandbox", "--help", "--version"]
 
 BAD_VALUES = [
     "--backend=kqueue", "--backend=", "--backend=EPOLL",
@@ -23,6 +23,7 @@ BAD_VALUES = [
     "--busy-poll=sometimes", "--busy-poll=-50us",
     "--cpu=-1", "--cpu=first",
     "--user=", "--user=no-such-user", "--user=root",
+    "--sandbox=", "--sandbox=maybe", "--sandbox=ON",
 ]
 
 

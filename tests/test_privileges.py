@@ -29,8 +29,9 @@ def status(server: EchoServer) -> dict[str, list[str]]:
 
 
 @only_root
-def test_nothing_of_root_is_left(start_server: StartServer) -> None:
-    server = start_as_nobody(start_server)
+@pytest.mark.parametrize("sandbox", ["off", "on", "strict"])
+def test_nothing_of_root_is_left(start_server: StartServer, sandbox: str) -> None:
+    server = start_as_nobody(start_server, f"--sandbox={sandbox}")
     data = random_bytes(1 << 20)
     exchange(server.connect(), data, random_pieces(data, 1))
     found = status(server)

@@ -45,7 +45,7 @@ def test_help_is_on_stdout(name: str) -> None:
         ("experiment", "--nonsense"),
         ("compare", "/nowhere"),
         ("report", "/nowhere"),
-        ("test", "--full"),
+        ("test", "--fast"),
         ("test", "--only=everything"),
         ("test", "--only"),
         ("lint", "--all"),
