@@ -88,7 +88,12 @@ constexpr std::initializer_list<Call> kThreads{
 constexpr std::initializer_list<Call> kRing{{SYS_io_uring_enter}, {SYS_io_uring_register}};
 
 constexpr std::initializer_list<Call> kRelay{
-    {SYS_socket, 1, 0xff, SOCK_STREAM}, {SYS_connect}, {SYS_setsockopt}};
+    {SYS_socket, 1, 0xff, SOCK_STREAM},
+    {SYS_connect},
+    {SYS_setsockopt},
+    {SYS_getsockname},
+    {SYS_getpeername},
+};
 
 /// Where an argument's lower half stands: first, on either architecture.
 constexpr std::size_t offset_of_argument(unsigned number) {
