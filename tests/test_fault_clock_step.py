@@ -129,9 +129,11 @@ def test_no_figure_changes(echo: Server, clock: SteppedClock, evidence: Evidence
     began = time.time()
     run = loadgen(echo.address, f"--backend={engine}", "-c", 2, "-d", f"{int(seconds * 1000)}ms",
                   "--interval=100ms", *load, env={**environment(), **clock.environment(by)})
-    assert run.status == 0, run
     result = run.result
     totals = result["totals"]
+    codes = {reason["code"] for reason in result["verdict"]["reasons"]}
+    assert run.status == 0 or "rate_not_achieved" in codes, run  # which a busy machine may not do
+    assert totals["unanswered"] == 0
     assert totals["elapsed_s"] == pytest.approx(seconds, rel=0.01)
     assert totals["errors"] == {} and totals["messages"] > 0
     assert [one["t_s"] for one in result["intervals"]] == pytest.approx(

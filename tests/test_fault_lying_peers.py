@@ -28,9 +28,10 @@ def shape(dice: random.Random) -> dict[str, Any]:
             "engine": dice.choice(ENGINES), "lie_seed": dice.randrange(1 << 30)}
 
 
-def attack(server: Server, run: dict[str, Any]) -> Run:
+def attack(server: Server, run: dict[str, Any], timeout: str = "200ms") -> Run:
     return loadgen(server.address, f"--backend={run['engine']}", "-s", run["size"], "-p",
-                   run["pipeline"], "-c", 4, "-n", MESSAGES, "--timeout=200ms")
+                   run["pipeline"], "-c", 4, "-n", MESSAGES,
+                   f"--timeout={timeout}")
 
 
 def account(run: Run) -> None:
@@ -63,7 +64,7 @@ def test_what_is_merely_odd_is_no_lie(evidence: Evidence, fault: str) -> None:
         way = shape(random.Random(f"{fault} {seed}"))
         way["size"] = min(way["size"], 100)
         with lying_server(fault, delay=0.005) as server:
-            run = attack(server, way)
+            run = attack(server, way, timeout="60s")
         assert run.status == 0 and run.result["totals"]["errors"] == {}, (way, run)
         assert run.result["totals"]["messages"] == MESSAGES
         account(run)
