@@ -43,7 +43,16 @@ def traced(backend: Backend, log: Path, *strace_options: str) -> "Iterator[subpr
                f"--backend={backend.name}", "--port=0"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, env=environment()) as process:
-        yield process
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.kill(server_under(log), signal.SIGKILL)
+
+
+def server_under(log: Path) -> int:
+    """The process that strace has started: the first that it has traced."""
+    return int(log.read_text().split(maxsplit=1)[0])
 
 
 def first_line(process: "subprocess.Popen[str]") -> str:
@@ -55,8 +64,8 @@ def first_line(process: "subprocess.Popen[str]") -> str:
 
 
 def end(process: "subprocess.Popen[str]", log: Path) -> None:
-    """Tells the server to end, not strace: it is the first that strace has traced."""
-    os.kill(int(log.read_text().split(maxsplit=1)[0]), signal.SIGTERM)
+    """Tells the server to end, not strace."""
+    os.kill(server_under(log), signal.SIGTERM)
     process.wait(PATIENCE)
 
 
