@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <utility>
 #include <new>
 
 #include "net/engine.h"
@@ -20,11 +21,13 @@ namespace server {
 
 class Housekeeping {
  public:
-  Housekeeping(const Options& options, std::uint32_t max_connections, net::Signals& signals)
+  Housekeeping(const Options& options, std::uint32_t max_connections, net::Signals& signals,
+               ListenOverflows listen_overflows = {})
       : options_(options),
         timed_(options.idle_timeout != net::kNever),
         connections_(max_connections),
-        signals_(signals) {}
+        signals_(signals),
+        listen_overflows_(std::move(listen_overflows)) {}
 
   // ---- what a service tells of its clients
 

@@ -123,7 +123,9 @@ int serve(const Options& options) {
     warn_of_surprises(options, address);
     io.watch(signals.fd());
     io.listen(std::move(listener));
-    Housekeeping house(options, max_connections(options), signals);
+    ListenOverflows listen_overflows;  // has a descriptor too
+    const std::uint32_t most = max_connections(options);
+    Housekeeping house(options, most, signals, std::move(listen_overflows));
     enter(options.sandbox, backend, port_of(options.next_hop));
     announce(address, backend);
     return run_service(io, options, house, service);
