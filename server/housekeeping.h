@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <utility>
 #include <new>
+#include <utility>
 
 #include "net/engine.h"
 #include "net/signals.h"

@@ -5,7 +5,7 @@
 namespace server {
 namespace {
 
-constexpr auto read = listen_overflows_in;
+std::optional<std::uint64_t> read(std::string_view text) { return listen_overflows_in(text); }
 
 TEST(ListenOverflows, StandBelowTheirName) {
   EXPECT_EQ(read("TcpExt: TW ListenOverflows ListenDrops\nTcpExt: 1 23 45\n"), 23);

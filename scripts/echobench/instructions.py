@@ -48,9 +48,10 @@ def table(counted: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
     rows = [["", *counted]]
     for name in sorted(names, key=lambda one: -sum(each.get(one, 0) for each in counted.values())):
         rows.append([name, *(f"{files.get(name, 0):.0f}" for files in counted.values())])
-    rows.append(["others", *(f"{sum(count for name, count in files.items() if name not in names):.0f}"
-                             for files in counted.values())])
-    rows.append(["together", *(f"{sum(files.values()):.0f}" for files in counted.values())])
+    together = [sum(files.values()) for files in counted.values()]
+    shown = [sum(files.get(name, 0) for name in names) for files in counted.values()]
+    rows.append(["others", *(f"{every - some:.0f}" for every, some in zip(together, shown))])
+    rows.append(["together", *(f"{every:.0f}" for every in together)])
     return rows
 
 
