@@ -166,8 +166,8 @@ template <class H>
 int BlockingEngine::start(H& handler, int fd) {
   ConnId id;
   try {
-    ended_.reserve(table_.slots_with_one_more());  // a thread that ends needs no memory
-    joining_.reserve(table_.slots_with_one_more());
+    ended_.reserve(table_.places());  // a thread that ends needs no memory
+    joining_.reserve(table_.places());
     id = table_.add();
     Conn& conn = table_[id.slot];
     conn.fd = fd;

@@ -2,6 +2,8 @@
 // id kept too long finds nothing instead of somebody else's connection.
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -43,8 +45,11 @@ class ConnTable {
   Conn& operator[](std::uint32_t slot) { return blocks_[slot / kBlock][slot % kBlock]; }
 
   std::uint32_t slots() const { return slots_; }
-  /// slots() after one more add().
-  std::uint32_t slots_with_one_more() const { return slots_ + (free_.empty() ? kBlock : 0); }
+  /// What a list with a place for every slot has to hold after one more add(): doubled where it is
+  /// too little, so that the list moves rarely and what it does not use yet is never touched.
+  std::size_t places() const {
+    return std::bit_ceil(std::size_t{slots_} + (free_.empty() ? kBlock : 0));
+  }
   std::uint32_t used() const { return slots_ - static_cast<std::uint32_t>(free_.size()); }
 
   /// io_uring's user_data has 28 bits for it.

@@ -308,8 +308,8 @@ void ReadinessEngine<R>::accept_some() {
 template <Readiness R>
 bool ReadinessEngine<R>::accepted(int fd) {
   try {
-    due_.reserve(table_.slots_with_one_more());  // with a place for everyone, no verb needs memory
-    serving_.reserve(table_.slots_with_one_more());
+    due_.reserve(table_.places());  // with a place for everyone, no verb needs memory
+    serving_.reserve(table_.places());
     const ConnId id = adopt(fd);
     ++counters_.accepted;
     begin(id, table_[id.slot]);

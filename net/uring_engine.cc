@@ -84,7 +84,7 @@ void UringEngine::stop_listening() {
 /// With a place in every list for everyone, no verb needs memory later.
 ConnId UringEngine::adopt(int accepted_fd) {
   for (auto* list : {&silent_, &settling_, &due_, &serving_}) {
-    list->reserve(table_.slots_with_one_more());
+    list->reserve(table_.places());
   }
   const ConnId id = table_.add();
   table_[id.slot].fd = accepted_fd;
