@@ -46,7 +46,8 @@ def table(counted: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
     least = 5
     names = {name for files in counted.values() for name, count in files.items() if count >= least}
     rows = [["", *counted]]
-    for name in sorted(names, key=lambda one: -sum(each.get(one, 0) for each in counted.values())):
+    sums = {name: sum(each.get(name, 0) for each in counted.values()) for name in names}
+    for name in sorted(names, key=lambda one: (-sums[one], one)):
         rows.append([name, *(f"{files.get(name, 0):.0f}" for files in counted.values())])
     together = [sum(files.values()) for files in counted.values()]
     shown = [sum(files.get(name, 0) for name in names) for files in counted.values()]
