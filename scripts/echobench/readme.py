@@ -126,7 +126,7 @@ def instructions_block() -> str:
 def faults_block() -> str:
     """Which faults were tried, and what was lost."""
     if not (ROOT / RELIABILITY_RECORD).exists():
-        return ""
+        return "Not recorded yet: `scripts/reliability` tries them, and the table will stand here."
     record = strict_json.parse((ROOT / RELIABILITY_RECORD).read_text())
     lines = [Evidence(**each) for each in record["lines"]]
     return (f"`{' '.join(record['command'])}` on {record['recorded_at'][:10]}, Linux "
