@@ -155,7 +155,7 @@ class Run {
     if (!options_.cpus.empty()) net::pin_to_cpu(options_.cpus[worker % options_.cpus.size()]);
   }
 
-  void start_worker(Share share, net::Nanos spin) {
+  void start_worker(Share share, net::Nanos spin) try {
     Thread& slot = threads_[share.worker];
     slot.thread = std::thread([this, &slot, share, spin] {
       slot.id = static_cast<pid_t>(::syscall(SYS_gettid));
@@ -172,6 +172,8 @@ class Run {
       shared_.intervals.leave(share.worker);
       shared_.rendezvous.leave();
     });
+  } catch (const std::system_error& failure) {
+    throw std::system_error(failure.code(), "cannot start a thread");
   }
 
   /// The CPUs of the workers and of the server together.

@@ -39,7 +39,7 @@ Result find_highest_rate(const Options& options, net::Signals& signals,
   RateSearch search(options.rate.value_or(kFirst), lowest_rate(options, slo));
   std::optional<Result> best;
   Result last;
-  say(slo_heading(slo));
+  std::string heading = slo_heading(slo);  // goes with the first line: there may be none
   while (const auto rate = search.next()) {
     SloStep step{.rate = *rate, .slices = {}};
     std::optional<Result> holding;
@@ -50,7 +50,7 @@ Result find_highest_rate(const Options& options, net::Signals& signals,
       if (step.slices.back().held) holding = last;
     }
     if (!step.slices.empty()) {
-      say(slo_line(step));
+      say(std::exchange(heading, "") + slo_line(step));
       report.steps.push_back(step);
     }
     if (last.signal != 0) break;
@@ -59,7 +59,7 @@ Result find_highest_rate(const Options& options, net::Signals& signals,
   }
   report.held = search.held();
   report.missed = search.missed();
-  say(slo_conclusion(report) + "\n");
+  say(std::exchange(heading, "") + slo_conclusion(report) + "\n");
   Result result = best ? std::move(*best) : last;
   result.signal = last.signal;
   result.slo = std::move(report);

@@ -262,6 +262,14 @@ UringFeatures probe() {
 // signal does, and at any time (io_ring_exit_work in Linux's io_uring). A multishot receive that
 // has come to an urgent mark just then is told that nothing is there, and waits for an arrival that
 // has been (tcp_recvmsg_locked, to Linux 6.18).
-UringFeatures probe_uring() { return std::async(std::launch::async, probe).get(); }
+UringFeatures probe_uring() {
+  std::future<UringFeatures> probing;
+  try {
+    probing = std::async(std::launch::async, probe);
+  } catch (const std::system_error& failure) {
+    throw std::system_error(failure.code(), "cannot start the thread that probes io_uring");
+  }
+  return probing.get();
+}
 
 }  // namespace net

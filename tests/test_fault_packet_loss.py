@@ -61,7 +61,7 @@ def test_one_packet_in_twenty_is_dropped(start_server: StartServer, evidence: Ev
     messages, size = tries(200, 20_000), 1000
     with own_network() as network:
         loses(network, percent=5)
-        run = exchange(network, start_server, "-c", 10, "-n", messages, "-s", size)
+        run = exchange(network, start_server, "-c", tries(10, 100), "-n", messages, "-s", size)
         gone = dropped(network)
     nothing_is_lost(run, messages, size)
     assert gone > 0 and run.result["tcp"]["retransmits"] > 0, "nothing was dropped"

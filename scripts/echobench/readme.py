@@ -22,6 +22,8 @@ from echobench.profile import table as profile_table
 from echobench.reliability import Evidence
 from echobench.reliability import table as faults_table
 from echobench.result_set import BadResults, ResultSet
+from echobench.soak_record import findings_of as soaks_of
+from echobench.soak_record import rows as soak_rows
 from echobench.summary import summary
 from echobench.targets import TARGETS, beside_the_floor, standing, table_of
 
@@ -29,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COSTS_RECORD = "results/costs.json"
 PROFILE_RECORD = "results/profile.json"
 RELIABILITY_RECORD = "results/reliability.json"
+SOAK_RECORDS = "results/soak*.json"
 DOES_NOT_HOLD = 3
 
 
@@ -72,8 +75,8 @@ def floor_block(record: ResultSet) -> str:
     )
 
 
-def ladder_block(record: ResultSet) -> str:
-    """io_uring beside itself without this or that."""
+def beside_baseline_block(record: ResultSet) -> str:
+    """A server beside itself with, or without, this or that."""
     rows = at_a_glance(record.manifest, record.slices, compare_all(record.manifest, record.slices))
     return (
         f"`{repeat(record.manifest)}` on {record.manifest.started_at[:10]}: throughput of "
@@ -133,6 +136,17 @@ def faults_block() -> str:
             f"{record['kernel']}.\n\n{table.markdown(faults_table(lines), left=5)}")
 
 
+def soaks_block() -> str:
+    """What was left of the servers after minutes, or an hour, of everything at once."""
+    parts = []
+    for path in sorted(ROOT.glob(SOAK_RECORDS)):
+        recorded = strict_json.parse(path.read_text())
+        parts.append(f"`{' '.join(recorded['command'])}` until {recorded['ended_at'][:10]}, Linux "
+                     f"{recorded['kernel']}:\n\n"
+                     f"{table.markdown(soak_rows(soaks_of(recorded)))}")
+    return "\n\n".join(parts)
+
+
 def profile_block() -> str:
     """Where the servers' time goes."""
     if not (ROOT / PROFILE_RECORD).exists():
@@ -164,11 +178,15 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/PERFORMANCE.md": {
         "targets": targets_block,
         "scaling": _of_preset("scaling", floor_block),
-        "ladder": _of_preset("ladder", ladder_block),
+        "ladder": _of_preset("ladder", beside_baseline_block),
         "profile": profile_block,
         "instructions": instructions_block,
     },
-    "docs/RELIABILITY.md": {"faults": faults_block},
+    "docs/RELIABILITY.md": {"faults": faults_block, "soaks": soaks_block},
+    "SECURITY.md": {
+        "sandbox-epoll": _of_preset("sandbox-epoll", beside_baseline_block),
+        "sandbox-io_uring": _of_preset("sandbox-io_uring", beside_baseline_block),
+    },
 }
 
 

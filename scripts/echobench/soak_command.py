@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import platform
 import re
 import resource
 import subprocess
@@ -12,9 +11,9 @@ from pathlib import Path
 
 from echobench import table
 from echobench.command_line import Parser, at_least_one, run, seed
-from echobench.measure import utc_now
 from echobench.processes import Interrupted, raise_on_signals
 from echobench.soak import UNAVAILABLE, CannotRun, Finding, Plan, soak
+from echobench.soak_record import record, rows
 from echobench.subjects import BACKENDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,29 +47,6 @@ def raise_open_files() -> None:
     """The clients need a descriptor each, and so does the server, which inherits the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def rows(findings: Sequence[Finding]) -> list[list[str]]:
-    """A line for each backend."""
-    heading = ["", "connections", "messages", "MB checked", "resets", "half-closes", "slow",
-               "pauses", "no files", "bytes lost", "descriptors", "memory", "idle CPU"]
-    return [heading] + [[
-        each.backend, str(each.tally.connections), str(each.tally.messages),
-        f"{each.tally.bytes_checked / 1e6:.0f}", str(each.tally.resets),
-        str(each.tally.half_closes), str(each.tally.slow_readers), str(each.pauses),
-        str(each.shortages), str(each.tally.bytes_lost),
-        f"{each.descriptors_after - each.descriptors_before:+d}",
-        f"{(each.memory_after - each.memory_before) / 1024:+.0f} KiB",
-        f"{each.idle_cpu_percent:.2f} %",
-    ] for each in findings]
-
-
-def record(plan: Plan, version: str, findings: Sequence[Finding]) -> dict[str, object]:
-    """What --json keeps."""
-    return {"command": ["scripts/soak", f"--minutes={plan.seconds / 60:g}",
-                        f"--connections={plan.connections}", f"--seed={plan.seed}"],
-            "ended_at": utc_now(), "version": version, "kernel": platform.release(),
-            "soaks": [each.as_json() for each in findings]}
 
 
 def version_of(bin_directory: Path) -> str:
