@@ -56,7 +56,6 @@ def nothing_is_lost(run: Run, messages: int, size: int) -> None:
     assert totals["connections_lost"] == 0 and run.result["config"]["verify"] is True
 
 
-@pytest.mark.several_minutes
 def test_one_packet_in_twenty_is_dropped(start_server: StartServer, evidence: Evidence) -> None:
     messages, size = tries(200, 20_000), 1000
     with own_network() as network:
@@ -68,7 +67,6 @@ def test_one_packet_in_twenty_is_dropped(start_server: StartServer, evidence: Ev
     evidence(ROW, packets_dropped=gone, bytes_checked=messages * size, bytes_lost=0)
 
 
-@pytest.mark.several_minutes
 def test_a_slow_link_with_a_short_queue(start_server: StartServer, evidence: Evidence) -> None:
     messages, size = tries(4, 40), 10_000
     with own_network() as network:

@@ -20,7 +20,6 @@ from echobench.soak import CannotRun, Finding, Plan, soak  # noqa: E402
 SHORT = Plan(seconds=0.3, connections=30, idle_s=0.2, patience_s=1)
 
 
-@pytest.mark.several_minutes
 def test_nothing_is_lost_and_nothing_is_kept(backend: Backend, evidence: Evidence) -> None:
     plan = Plan(seconds=tries(1, 120) / 2, connections=scaled(tries(50, 500)),
                 idle_s=tries(1, 20) / 4)

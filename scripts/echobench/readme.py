@@ -129,11 +129,12 @@ def instructions_block() -> str:
 def faults_block() -> str:
     """Which faults were tried, and what was lost."""
     if not (ROOT / RELIABILITY_RECORD).exists():
-        return "Not recorded yet: `scripts/reliability` tries them, and the table will stand here."
+        return "Not recorded yet: `scripts/test --full --record` makes the table."
     record = strict_json.parse((ROOT / RELIABILITY_RECORD).read_text())
     lines = [Evidence(**each) for each in record["lines"]]
     return (f"`{' '.join(record['command'])}` on {record['recorded_at'][:10]}, Linux "
-            f"{record['kernel']}.\n\n{table.markdown(faults_table(lines), left=5)}")
+            f"{record['kernel']}: {record['outcome']}.\n\n"
+            f"{table.markdown(faults_table(lines), left=5)}")
 
 
 def soaks_block() -> str:
