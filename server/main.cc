@@ -49,6 +49,9 @@ std::uint32_t max_connections(const Options& options) {
   if (options.max_connections && asked > possible) {
     warn(fmt::format("--max-connections: only {} of {}: RLIMIT_NOFILE is {}", possible, asked,
                      files));
+  } else if (possible < static_cast<rlim_t>(options.backlog) && possible < asked) {
+    // Fewer than may queue to be accepted: the limit will be met.
+    warn(fmt::format("at most {} connections at a time: RLIMIT_NOFILE is {}", possible, files));
   }
   return static_cast<std::uint32_t>(std::min(asked, possible));
 }
