@@ -54,6 +54,9 @@ class SimulatedEngine {
   /// Who answers a connect: makes the peer, and returns 0, the errno to fail with, or kSilence.
   std::function<int(SimulatedPeer&)> answer = [](SimulatedPeer&) { return ECONNREFUSED; };
 
+  /// That a step takes.
+  Nanos longest_step = 20 * kMicrosecond;
+
   /// Nothing can happen any more but what the program does.
   bool settled() { return !find_steps(); }
   /// Connections that have not ended.
@@ -364,7 +367,7 @@ void SimulatedEngine::poll(H& handler, Nanos deadline) {
 
 template <class H>
 void SimulatedEngine::take(H& handler, Step step) {
-  now_ += static_cast<Nanos>(random_.some(20'000));
+  now_ += static_cast<Nanos>(random_.some(static_cast<std::size_t>(longest_step)));
   if (step.kind >= Kind::kOnOpen) {
     deliver(handler, step.kind, *step.link);
   } else {

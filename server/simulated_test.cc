@@ -29,6 +29,7 @@ constexpr std::uint64_t kSeeds = 10'000;
 constexpr std::size_t kMostClients = 6;
 constexpr std::size_t kMostBytes = 8 * 1024;
 constexpr std::size_t kMuch = 200 * 1024;  // more than a node passes on in one piece
+constexpr std::size_t kOneBatch = 16;      // of the engine's completions
 const std::string kSignature = " > here";
 
 /// Bytes that stand nowhere else, with the ends of some lines.
@@ -83,8 +84,11 @@ void expect_received(const SimulatedPeer& peer, const std::string& due, bool und
 
 /// A server, its clients and the world they live in.
 struct World {
-  explicit World(std::uint64_t seed)
-      : random(seed), io(random.next()), house(options, random.one_in(8) ? 2U : 100U, signals) {
+  explicit World(std::uint64_t seed, Options given = {})
+      : random(seed),
+        io(random.next()),
+        options(std::move(given)),
+        house(options, random.one_in(8) ? 2U : 100U, signals) {
     const std::size_t number = random.some(kMostClients);
     for (std::size_t i = 0; i < number; ++i) clients.push_back(&io.invite(some_peer(random)));
   }
@@ -110,7 +114,7 @@ struct World {
   Random random;
   SimulatedEngine io;
   Options options;
-  net::Signals signals{SIGTERM};
+  net::Signals signals{SIGTERM, SIGINT};
   Housekeeping house;
   std::vector<SimulatedPeer*> clients;
 };
@@ -167,6 +171,101 @@ TEST(Simulated, DrainReturnsWhatHasArrived) {
       EXPECT_GE(client->received.size(), echo.arrived[client]);
       const bool had_more = client->received.size() < client->to_send.size();
       EXPECT_TRUE(client->end == SimulatedPeer::End::kFin || had_more);
+    }
+  });
+}
+
+/// Notes when whoever is connected has moved last, and when the last of all has gone.
+class IdleWatch : public EchoServer<SimulatedEngine> {
+ public:
+  explicit IdleWatch(World& world) : EchoServer(world.house), world_(world) {}
+
+  void on_open(SimulatedEngine& io, net::ConnId c) {
+    const std::uint64_t before = world_.house.counters().turned_away;
+    EchoServer::on_open(io, c);
+    if (world_.house.counters().turned_away == before) moved_[&io.peer(c)] = io.now();
+  }
+  void on_recv(SimulatedEngine& io, net::ConnId c, net::Bytes bytes) {
+    moved_[&io.peer(c)] = io.now();
+    EchoServer::on_recv(io, c, bytes);
+  }
+  void on_sent(SimulatedEngine& io, net::ConnId c) {
+    moved_[&io.peer(c)] = io.now();
+    EchoServer::on_sent(io, c);
+  }
+  void on_close(SimulatedEngine& io, net::ConnId c, int error) {
+    const SimulatedPeer& peer = io.peer(c);
+    const bool by_the_server = error == 0 && !peer.finished && !peer.gone;
+    if (by_the_server && moved_.contains(&peer)) {
+      // The time of a move is kept in whole milliseconds.
+      EXPECT_GT(io.now() - moved_[&peer], world_.options.idle_timeout - net::kMillisecond);
+    }
+    EchoServer::on_close(io, c, error);
+    if (++ended_ == world_.clients.size()) ::raise(SIGTERM);
+  }
+
+ private:
+  World& world_;
+  std::map<const SimulatedPeer*, net::Nanos> moved_;
+  std::size_t ended_ = 0;
+};
+
+/// All come to an end, those who say nothing and wait too; nobody who has moved is cut off.
+TEST(Simulated, TheIdleAreClosedAndNobodyElse) {
+  net::test::for_each_seed(kSeeds, [](std::uint64_t seed) {
+    Options options;
+    options.idle_timeout = static_cast<net::Nanos>(1 + Random(seed).some(4)) * net::kMillisecond;
+    World world(seed, options);
+    for (SimulatedPeer* client : world.clients) client->waits_for_fin = world.random.one_in(2);
+    world.io.longest_step = net::kMillisecond;
+    world.io.watch(world.signals.fd());
+    IdleWatch echo(world);
+    EXPECT_EQ(world.house.run(world.io, echo), 0);
+    EXPECT_EQ(world.io.open(), 0U);
+    for (const SimulatedPeer* client : world.clients) {
+      expect_received(*client, client->to_send, false);
+    }
+  });
+}
+
+/// Is told a second time while it drains, and counts what happens then.
+class ToldTwice : public EchoServer<SimulatedEngine> {
+ public:
+  explicit ToldTwice(World& world) : EchoServer(world.house), world_(world) {}
+
+  void on_sent(SimulatedEngine& io, net::ConnId c) {
+    EchoServer::on_sent(io, c);
+    if (told_) ++later_;
+    if (!world_.house.draining() || told_ || !world_.random.one_in(4)) return;
+    told_ = true;
+    ::raise(SIGINT);
+  }
+
+  bool told() const { return told_; }
+  std::size_t later() const { return later_; }
+
+ private:
+  World& world_;
+  bool told_ = false;
+  std::size_t later_ = 0;
+};
+
+TEST(Simulated, ASecondSignalEndsAtOnce) {
+  net::test::for_each_seed(kSeeds, [](std::uint64_t seed) {
+    World world(seed);
+    ToldTwice echo(world);
+    world.live_until_told_to_end(echo);
+    const int status = world.house.run(world.io, echo);
+    if (echo.told()) {
+      EXPECT_TRUE(status == 128 + SIGINT || world.house.connections() == 0) << status;
+      EXPECT_LE(echo.later(), kOneBatch);
+    } else {
+      EXPECT_EQ(status, 0);
+    }
+    while (world.signals.next() != 0) {
+    }
+    for (const SimulatedPeer* client : world.clients) {
+      expect_received(*client, client->to_send, false);
     }
   });
 }
