@@ -119,6 +119,9 @@ class Screen:
                 del cells[column]
 
 
+END = "\0"  # no program writes it
+
+
 class Terminal:
     """A pseudo terminal with a program on it."""
 
@@ -128,6 +131,7 @@ class Terminal:
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.modes = termios.tcgetattr(self.slave)
+        self.at_end = False
 
     def read_until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + WATCHDOG
@@ -138,13 +142,17 @@ class Terminal:
     def read_what_is_there(self) -> bool:
         if not select.select([self.master], [], [], 0.02)[0]:
             return False
-        self.screen.feed(self.decoder.decode(os.read(self.master, 65536)))
+        text = self.decoder.decode(os.read(self.master, 65536))
+        self.at_end = self.at_end or END in text
+        self.screen.feed(text.replace(END, ""))
         return True
 
     def read_to_end(self, process: Process) -> None:
+        """What is written to a terminal comes out after a while; a last word tells when."""
         self.read_until(lambda: process.poll() is not None, "it does not end")
-        while self.read_what_is_there():
-            pass
+        self.at_end = False
+        os.write(self.slave, END.encode())
+        self.read_until(lambda: self.at_end, "the terminal does not show all")
 
     def is_clean(self) -> bool:
         return (self.screen.cursor_shown and self.screen.wraps and self.screen.column == 0
