@@ -34,7 +34,7 @@ NO_THREAD = "the thread that probes io_uring: Resource temporarily unavailable" 
 FIRST_OF_OURS = re.compile(r"rt_sigprocmask\(SIG_BLOCK, \[HUP INT USR1 TERM\]")
 ANNOUNCEMENT = re.compile(r'write\(1, "listening on ')
 # They know no lack of memory. brk(2) does, but tells it by the old break: what strace returns is a
-# very high one to libc. futex(2) knows it of locks that lend priority only, which libc does not use.
+# very high one to libc. futex(2) knows it of locks that lend priority, which libc does not use.
 INFALLIBLE = {"brk", "exit", "exit_group", "futex", "getpid", "gettid", "rt_sigaction",
               "rt_sigprocmask"}
 NETWORK = {"socket", "socketpair", "bind", "listen", "connect", "accept4", "setsockopt",

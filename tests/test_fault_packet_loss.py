@@ -4,8 +4,6 @@ does not hold: TCP sends again, so nothing is lost, and every byte is as it was.
 import re
 import struct
 
-import pytest
-
 from evidence import Evidence
 from loadgen_fixtures import Run, loadgen
 from own_network import OwnNetwork, own_network

@@ -37,4 +37,5 @@ def record(plan: Plan, version: str, findings: Sequence[Finding]) -> dict[str, o
 
 def findings_of(recorded: Mapping[str, Any]) -> list[Finding]:
     """What record() has kept."""
-    return [Finding(**{**each, "tally": Tally(**each["tally"])}) for each in recorded["soaks"]]
+    kept: list[dict[str, Any]] = recorded["soaks"]
+    return [Finding(**(each | {"tally": Tally(**each["tally"])})) for each in kept]
