@@ -37,5 +37,9 @@ def record(plan: Plan, version: str, findings: Sequence[Finding]) -> dict[str, o
 
 def findings_of(recorded: Mapping[str, Any]) -> list[Finding]:
     """What record() has kept."""
-    kept: list[dict[str, Any]] = recorded["soaks"]
-    return [Finding(**(each | {"tally": Tally(**each["tally"])})) for each in kept]
+    return [_finding(each) for each in recorded["soaks"]]
+
+
+def _finding(kept: dict[str, Any]) -> Finding:
+    parts: dict[str, Any] = {**kept, "tally": Tally(**kept["tally"])}
+    return Finding(**parts)
