@@ -16,6 +16,7 @@
 #include "server/counters.h"
 #include "server/listen_overflows.h"
 #include "server/options.h"
+#include "server/spare_memory.h"
 
 namespace server {
 
@@ -97,6 +98,7 @@ class Housekeeping {
   ListenOverflows listen_overflows_;
   Counters counters_;
   Log log_;
+  SpareMemory spare_;
   net::Nanos drained_by_ = net::kNever;  // a signal has come: everything ends by then
   net::Nanos drain_again_at_ = 0;
   int second_signal_ = 0;
@@ -126,6 +128,8 @@ int Housekeeping::run(IO& io, Service& service) {
   while (second_signal_ == 0) {
     io.poll(service, deadline);
     deadline = timed() ? close_idle(io, net::now(io)) : net::kNever;
+    const bool has_clients = connections_.count() > 0;
+    deadline = std::min(deadline, spare_.give_back(has_clients, [&io] { return net::now(io); }));
     log_.report(io.counters(), counters_);
     if (!draining()) continue;
     drain_all(io, service);
