@@ -41,9 +41,14 @@ readonly PACKAGES_PROFILE="
 linux-perf        perf
 "
 
+# What scripts/recording draws a terminal with.
+readonly PACKAGES_RECORDING="
+python3-pyte
+"
+
 # libhdrhistogram-java is a reader of what --hdr writes; the test that runs it takes the java that is
 # there, and is skipped where there is none: a JRE is 200 MB.
-readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS$PACKAGES_COSTS
+readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS$PACKAGES_COSTS$PACKAGES_RECORDING
 libgtest-dev
 libbenchmark-dev
 clang             clang++
