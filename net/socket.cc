@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 
 namespace net {
@@ -29,6 +31,13 @@ void set_stream_options(int fd) {
                           std::string("cannot ") + call + " " + address.to_string());
 }
 
+/// -1 where there is none, or it is no socket.
+int socket_option(int fd, int option) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
 int queue_length(int fd, unsigned long request) {
   int bytes = 0;
   return ::ioctl(fd, request, &bytes) == 0 ? bytes : 0;
@@ -44,6 +53,19 @@ Fd listen_on(const Address& address, int backlog, Port port) {
   set_stream_options(fd.get());
   if (::bind(fd.get(), address.data(), address.size()) != 0) fail("bind to", address);
   if (::listen(fd.get(), backlog) != 0) fail("listen on", address);
+  return fd;
+}
+
+Fd adopt_listener(Fd fd) {
+  const int family = socket_option(fd.get(), SO_DOMAIN);
+  if ((family != AF_INET && family != AF_INET6) ||
+      socket_option(fd.get(), SO_TYPE) != SOCK_STREAM ||
+      socket_option(fd.get(), SO_ACCEPTCONN) != 1) {
+    throw std::runtime_error("descriptor " + std::to_string(fd.get()) +
+                             " is no TCP socket that listens");
+  }
+  ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+  set_stream_options(fd.get());
   return fd;
 }
 

@@ -22,6 +22,11 @@ enum class Port { kOwn, kShared };
 /// wildcard takes IPv4 as well. Throws std::system_error that names the address.
 Fd listen_on(const Address& address, int backlog, Port port = Port::kOwn);
 
+/// Takes a listener that somebody else made, and sets what listen_on() sets for what it accepts.
+/// The port, the backlog and SO_REUSEPORT stay as they are. Throws std::runtime_error where the
+/// descriptor is no TCP socket that listens.
+Fd adopt_listener(Fd fd);
+
 /// How a connection sets out, where that is not left to the system.
 struct Departure {
   int hop_limit = 0;                // its packets start with (IP_TTL, ip(7)); 0: the system's

@@ -8,8 +8,10 @@
 
 #include <cerrno>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "net/testing_environment.h"
 #include "net/testing_peer.h"
@@ -57,6 +59,24 @@ TEST(ListenOn, TakesIpv4OnAnIpv6Wildcard) {
   const std::uint16_t port = Address::of_socket(listener.get()).port();
   EXPECT_EQ(Peer(Address::resolve("127.0.0.1", port)).error(), 0);
   EXPECT_EQ(Peer(Address::resolve("::1", port)).error(), 0);
+}
+
+TEST(AdoptListener, SetsWhatListenOnSets) {
+  Fd made(::socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(::listen(made.get(), 16), 0);
+  const Fd listener = adopt_listener(std::move(made));
+  EXPECT_TRUE(closed_on_exec(listener.get()));
+  const Peer peer(Address::of_socket(listener.get()));
+  const Fd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  EXPECT_EQ(option(accepted.get(), IPPROTO_TCP, TCP_NODELAY), 1);
+  EXPECT_EQ(option(accepted.get(), SOL_SOCKET, SO_OOBINLINE), 1);
+}
+
+TEST(AdoptListener, TakesNothingElse) {
+  EXPECT_THROW(adopt_listener(Fd()), std::runtime_error);
+  EXPECT_THROW(adopt_listener(Fd(::open("/", O_PATH | O_CLOEXEC))), std::runtime_error);
+  EXPECT_THROW(adopt_listener(Fd(::socket(AF_INET, SOCK_STREAM, 0))), std::runtime_error);
+  EXPECT_THROW(adopt_listener(Fd(::socket(AF_INET, SOCK_DGRAM, 0))), std::runtime_error);
 }
 
 TEST(ListenOn, NamesTheAddressThatIsTaken) {

@@ -65,6 +65,7 @@ python3-mypy
 netcat-openbsd    nc
 iproute2          ss
 procps            ps
+systemd           systemd-analyze
 "
 
 is_installed() {

@@ -15,6 +15,7 @@
 #include "server/connections.h"
 #include "server/counters.h"
 #include "server/listen_overflows.h"
+#include "server/notify_socket.h"
 #include "server/options.h"
 #include "server/spare_memory.h"
 
@@ -23,11 +24,12 @@ namespace server {
 class Housekeeping {
  public:
   Housekeeping(const Options& options, std::uint32_t max_connections, net::Signals& signals,
-               ListenOverflows listen_overflows = {})
+               NotifySocket manager = {}, ListenOverflows listen_overflows = {})
       : options_(options),
         timed_(options.idle_timeout != net::kNever),
         connections_(max_connections),
         signals_(signals),
+        manager_(std::move(manager)),
         listen_overflows_(std::move(listen_overflows)) {}
 
   // ---- what a service tells of its clients
@@ -61,6 +63,7 @@ class Housekeeping {
   bool draining() const { return drained_by_ != net::kNever; }
   std::uint32_t connections() const { return connections_.count(); }
   Counters& counters() { return counters_; }
+  const NotifySocket& manager() const { return manager_; }
 
   // ---- a server's life
 
@@ -95,6 +98,7 @@ class Housekeeping {
   bool timed_;  // silent clients are closed
   Connections connections_;
   net::Signals& signals_;
+  NotifySocket manager_;
   ListenOverflows listen_overflows_;
   Counters counters_;
   Log log_;
@@ -159,6 +163,7 @@ void Housekeeping::on_wake(IO& io) {
       second_signal_ = signal;
     } else {
       io.stop_listening();
+      manager_.tell("STOPPING=1\nSTATUS=flushing what is owed\n");
       drained_by_ = net::now(io) + options_.drain_timeout;
     }
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -24,11 +25,13 @@
 #include "net/socket.h"
 #include "server/echo_server.h"
 #include "server/housekeeping.h"
+#include "server/notify_socket.h"
 #include "server/options.h"
 #include "server/privileges.h"
 #include "server/relay.h"
 #include "server/sandbox.h"
 #include "server/signing_echo.h"
+#include "server/socket_activation.h"
 
 namespace server {
 namespace {
@@ -59,7 +62,7 @@ std::uint32_t max_connections(const Options& options) {
 void warn_of_surprises(const Options& options, const net::Address& address) {
   int somaxconn = options.backlog;
   std::ifstream("/proc/sys/net/core/somaxconn") >> somaxconn;
-  if (options.backlog > somaxconn) {
+  if (options.address && options.backlog > somaxconn) {
     warn(fmt::format("--backlog: the kernel clamps {} to {} (net.core.somaxconn)", options.backlog,
                      somaxconn));
   }
@@ -69,11 +72,17 @@ void warn_of_surprises(const Options& options, const net::Address& address) {
   }
 }
 
-void announce(const net::Address& address, net::Backend backend) {
+void announce(const net::Address& address, net::Backend backend, const NotifySocket& manager) {
   const std::string line =
       fmt::format("listening on {} ({})\n", address.to_string(), net::name_of(backend));
   std::fputs(line.c_str(), stdout);  // who closed stdout does not want to know
   std::fflush(stdout);
+  manager.tell("READY=1\nSTATUS=" + line);
+}
+
+net::Fd listener_for(const Options& options) {
+  if (!options.address) return take_handed_over_socket();
+  return net::listen_on(*options.address, options.backlog, options.port);
 }
 
 net::Backend choose(const Options& options) {
@@ -111,7 +120,8 @@ int serve(const Options& options) {
   const net::Nanos spin = options.busy_poll.spin(net::usable_cpus(), 1);
   if (options.cpu) net::pin_to_cpu(*options.cpu);
   // A ring's requests have the rights of its maker: the port first, then the rights, then the ring.
-  net::Fd listener = net::listen_on(options.address, options.backlog, options.port);
+  net::Fd listener = listener_for(options);
+  NotifySocket manager(std::getenv("NOTIFY_SOCKET"));
   if (options.user) become(*options.user);
   const net::Backend backend = choose(options);
   const auto use = options.sandbox == Sandbox::kStrict ? net::Use::kOwn : net::Use::kAny;
@@ -128,9 +138,9 @@ int serve(const Options& options) {
     io.listen(std::move(listener));
     ListenOverflows listen_overflows;  // has a descriptor too
     const std::uint32_t most = max_connections(options);
-    Housekeeping house(options, most, signals, std::move(listen_overflows));
+    Housekeeping house(options, most, signals, std::move(manager), std::move(listen_overflows));
     enter(options.sandbox, backend, port_of(options.next_hop));
-    announce(address, backend);
+    announce(address, backend, house.manager());
     return run_service(io, options, house, service);
   };
   return net::with_engine(backend, spin, run, use);

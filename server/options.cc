@@ -13,6 +13,7 @@
 #include "cli/exit_code.h"
 #include "cli/shared_options.h"
 #include "cli/units.h"
+#include "server/socket_activation.h"
 
 namespace server {
 namespace {
@@ -23,6 +24,9 @@ constexpr const char* kFooter =
     "Signals: SIGTERM, SIGINT and SIGHUP stop accepting, flush what is owed and end; a second one\n"
     "ends at once. SIGUSR1 prints counters on stderr.\n"
     "\n"
+    "As a service: a socket that is handed over (LISTEN_FDS, sd_listen_fds(3)) takes the place of\n"
+    "--bind and --port; NOTIFY_SOCKET is told READY=1, STOPPING=1 and STATUS (sd_notify(3)).\n"
+    "\n"
     "Exit codes: 0 fine, 1 could not run, 2 usage, 4 the backend or the strict sandbox is not\n"
     "available here.";
 
@@ -31,11 +35,37 @@ std::string parse_host(std::string_view text) {
   return std::string(text);
 }
 
-void limits(cli::CommandLine& line, Options& options) {
-  line.group("Limits");
+/// Where to listen, and which option said so.
+struct Place {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = cli::kDefaultPort;
+  const char* option = nullptr;
+};
+
+void listening(cli::CommandLine& line, Options& options, Place& place) {
+  line.group("Listening");
+  line.option("--bind", "ADDRESS", "address to listen on (127.0.0.1)", [&](auto text) {
+    place.host = parse_host(text);
+    place.option = "--bind";
+  });
+  line.option("--port", "PORT", "port to listen on; 0 takes a free one and prints it (8888)",
+              [&](auto text) {
+                place.port = static_cast<std::uint16_t>(cli::parse_count(text, 0, 65535));
+                place.option = "--port";
+              });
+  line.flag("--reuse-port",
+            "share the port with other processes that say so too: one for each core", [&] {
+              options.port = net::Port::kShared;
+              place.option = "--reuse-port";
+            });
   line.option("--backlog", "N", "connections that may wait to be accepted (4096)", [&](auto text) {
     options.backlog = static_cast<int>(cli::parse_count(text, 1, 65535));
+    place.option = "--backlog";
   });
+}
+
+void limits(cli::CommandLine& line, Options& options) {
+  line.group("Limits");
   line.option("--max-connections", "N",
               "close those beyond N at once (what the limit of open files allows)", [&](auto text) {
                 options.max_connections = static_cast<int>(cli::parse_count(text, 1, 10'000'000));
@@ -135,7 +165,8 @@ int contradiction(const Options& options) {
     return complain("--relay: needs a backend that can wait for both ends; blocking can not");
   }
   const auto& next = options.next_hop;
-  if (next && options.address.port() != 0 && next->to_string() == options.address.to_string()) {
+  const auto& own = options.address;
+  if (next && own && own->port() != 0 && next->to_string() == own->to_string()) {
     return complain(fmt::format("--relay: {} is this server itself", next->to_string()));
   }
   return 0;
@@ -145,19 +176,10 @@ int contradiction(const Options& options) {
 
 std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   Options options;
-  std::string host = "127.0.0.1";
-  std::uint16_t port = cli::kDefaultPort;
+  Place place;
 
   cli::CommandLine line("echo-server", "Returns every byte that it receives (RFC 862).");
-  line.group("Listening");
-  line.option("--bind", "ADDRESS", "address to listen on (127.0.0.1)",
-              [&](auto text) { host = parse_host(text); });
-  line.option(
-      "--port", "PORT", "port to listen on; 0 takes a free one and prints it (8888)",
-      [&](auto text) { port = static_cast<std::uint16_t>(cli::parse_count(text, 0, 65535)); });
-  line.flag("--reuse-port",
-            "share the port with other processes that say so too: one for each core",
-            [&] { options.port = net::Port::kShared; });
+  listening(line, options, place);
   engine(line, options);
   limits(line, options);
   rights(line, options);
@@ -165,7 +187,12 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   line.footer(kFooter);
   if (const auto code = line.parse(argc, argv)) return *code;
 
-  options.address = net::Address::resolve(host, port);
+  const bool handed_over = is_socket_handed_over();
+  if (handed_over && place.option != nullptr) {
+    return complain(fmt::format("{}: the socket that was handed over (LISTEN_FDS) listens already",
+                                place.option));
+  }
+  if (!handed_over) options.address = net::Address::resolve(place.host, place.port);
   if (const int code = contradiction(options)) return code;
   return options;
 }

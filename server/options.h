@@ -16,7 +16,7 @@ namespace server {
 
 struct Options {
   std::optional<net::Backend> backend = net::Backend::kEpoll;  // nullopt: auto
-  net::Address address;
+  std::optional<net::Address> address;  // nullopt: the socket that was handed over
   net::Port port = net::Port::kOwn;
   int backlog = 4096;
   std::optional<int> max_connections;  // nullopt: as many as RLIMIT_NOFILE allows

@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -104,9 +104,10 @@ def launch(tmp_path: Path) -> Iterator[StartServer]:
 
     def start(*arguments: str, extra_environment: dict[str, str] | None = None,
               before_exec: Callable[[], None] | None = None,
-              await_line: bool = True) -> EchoServer:
+              await_line: bool = True, through: Sequence[str] = (),
+              pass_fds: Sequence[int] = ()) -> EchoServer:
         server = EchoServer(arguments, tmp_path / f"stderr-{len(servers)}", extra_environment,
-                            before_exec)
+                            before_exec, through, pass_fds)
         servers.append(server)
         if await_line:
             server.await_listening()

@@ -87,15 +87,17 @@ class EchoServer:
 
     def __init__(self, arguments: Sequence[str], stderr_path: Path,
                  extra_environment: Mapping[str, str] | None = None,
-                 before_exec: Callable[[], None] | None = None) -> None:
+                 before_exec: Callable[[], None] | None = None,
+                 through: Sequence[str] = (), pass_fds: Sequence[int] = ()) -> None:
+        """`through`: a command that becomes the server, as env(1) does, with its arguments."""
         self.arguments = list(arguments)
         self._stderr_path = stderr_path
         self._connections: list[socket.socket] = []
         self._told_to_end = False
         with stderr_path.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [str(PROGRAMS / "echo-server"), *SERVER_OPTIONS, *arguments],
-                stdin=subprocess.DEVNULL,
+                [*through, str(PROGRAMS / "echo-server"), *SERVER_OPTIONS, *arguments],
+                stdin=subprocess.DEVNULL, pass_fds=pass_fds,
                 stdout=subprocess.PIPE, stderr=stderr, env=environment(extra_environment),
                 preexec_fn=before_exec)
         self.pid = self.process.pid
