@@ -32,7 +32,7 @@ BufferRing::BufferRing(io_uring* ring, std::uint16_t group, unsigned count, std:
       end_(memory_ + count * size),
       ring_(static_cast<io_uring_buf_ring*>(map(entries_ * sizeof(io_uring_buf)))) {
   io_uring_buf_reg reg{};
-  reg.ring_addr = reinterpret_cast<std::uint64_t>(ring_);
+  reg.ring_addr = reinterpret_cast<std::uintptr_t>(ring_);
   reg.ring_entries = entries_;
   reg.bgid = group;
   if (const int status = io_uring_register_buf_ring(owner_, &reg, 0); status != 0) {

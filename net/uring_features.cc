@@ -3,12 +3,15 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <future>
+#include <sstream>
+#include <stdexcept>
 #include <string_view>
 
 #include "net/fd.h"
@@ -71,17 +74,23 @@ struct SocketPair {
   Fd near, far;
 };
 
-bool taken_away(std::string_view name) {
+constexpr std::array<std::string_view, 9> kRungs{
+    "single_issuer",  "defer_taskrun",   "coop_taskrun", "submit_all",  "multishot_accept",
+    "multishot_recv", "registered_ring", "silent_send",  "buffer_rings"};
+
+/// A name that is misspelt would measure the same twice, and call it two things.
+std::vector<std::string> taken_away() {
   const char* list = std::getenv("ECHOBENCH_URING_WITHOUT");
-  if (list == nullptr) return false;
-  std::string_view rest(list);
-  while (!rest.empty()) {
-    const std::size_t comma = rest.find(',');
-    if (rest.substr(0, comma) == name) return true;
-    if (comma == std::string_view::npos) break;
-    rest.remove_prefix(comma + 1);
+  std::istringstream rest(list == nullptr ? "" : list);
+  std::vector<std::string> names;
+  for (std::string name; std::getline(rest, name, ',');) {
+    if (name.empty()) continue;
+    if (std::ranges::find(kRungs, name) == kRungs.end()) {
+      throw std::invalid_argument("ECHOBENCH_URING_WITHOUT: '" + name + "' is no feature");
+    }
+    names.push_back(name);
   }
-  return false;
+  return names;
 }
 
 unsigned number_from_environment(const char* name, unsigned fallback, unsigned most) {
@@ -114,7 +123,7 @@ int provides_buffer_rings(unsigned flags) {
   if (const int error = ::posix_memalign(&memory, 4096, 4096); error != 0) return error;
   std::memset(memory, 0, 4096);
   io_uring_buf_reg reg{};
-  reg.ring_addr = reinterpret_cast<std::uint64_t>(memory);
+  reg.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
   reg.ring_entries = 8;
   const int status = io_uring_register_buf_ring(ring.get(), &reg, 0);
   if (status == 0) io_uring_unregister_buf_ring(ring.get(), 0);
@@ -210,6 +219,9 @@ std::vector<std::string> UringFeatures::names() const {
   if (restricted) names.emplace_back("restricted");
   names.push_back("cq=" + std::to_string(cq_entries));
   names.push_back("buffers=" + std::to_string(small_buffers));
+  std::string list;
+  for (const std::string& name : without) list += (list.empty() ? "without=" : ",") + name;
+  if (!list.empty()) names.push_back(list);
   return names;
 }
 
@@ -222,8 +234,7 @@ void require_plain_ring() {
   if (error != 0) throw BackendUnavailable(why_refused("io_uring_enter", error));
 }
 
-void require_buffer_rings(unsigned flags) {
-  const int error = taken_away("buffer_rings") ? EINVAL : provides_buffer_rings(flags);
+void require_buffer_rings(int error) {
   if (error == EINVAL) {
     throw BackendUnavailable(
         "io_uring is too old here: no provided-buffer rings (they came with Linux 5.19)");
@@ -233,13 +244,17 @@ void require_buffer_rings(unsigned flags) {
 
 UringFeatures probe() {
   UringFeatures found;
+  found.without = taken_away();
   found.cq_entries = number_from_environment("ECHOBENCH_URING_CQ", kDefaultCompletions, 32768);
   found.small_buffers =
       number_from_environment("ECHOBENCH_URING_BUFFERS", kDefaultSmallBuffers, 32768);
 
   require_plain_ring();
-  const auto has = [](const char* name, unsigned flags) {
-    return !taken_away(name) && sets_up(flags);
+  const auto may = [&](std::string_view name) {
+    return std::ranges::find(found.without, name) == found.without.end();
+  };
+  const auto has = [&](std::string_view name, unsigned flags) {
+    return may(name) && sets_up(flags);
   };
   found.submit_all = has("submit_all", IORING_SETUP_SUBMIT_ALL);
   found.single_issuer = has("single_issuer", IORING_SETUP_SINGLE_ISSUER);
@@ -248,11 +263,11 @@ UringFeatures probe() {
   found.coop_taskrun = !found.defer_taskrun && has("coop_taskrun", IORING_SETUP_COOP_TASKRUN);
 
   const unsigned flags = found.setup_flags() & ~unsigned{IORING_SETUP_CQSIZE};
-  require_buffer_rings(flags);
-  found.multishot_accept = !taken_away("multishot_accept") && has_multishot_accept(flags);
-  found.multishot_recv = !taken_away("multishot_recv") && has_multishot_recv(flags);
-  found.registered_ring = !taken_away("registered_ring") && has_registered_ring(flags);
-  found.silent_send = !taken_away("silent_send") && has_silent_send(flags);
+  require_buffer_rings(may("buffer_rings") ? provides_buffer_rings(flags) : EINVAL);
+  found.multishot_accept = may("multishot_accept") && has_multishot_accept(flags);
+  found.multishot_recv = may("multishot_recv") && has_multishot_recv(flags);
+  found.registered_ring = may("registered_ring") && has_registered_ring(flags);
+  found.silent_send = may("silent_send") && has_silent_send(flags);
   return found;
 }
 

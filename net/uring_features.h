@@ -26,8 +26,10 @@ struct UringFeatures {
   bool restricted = false;        // asked for: the ring refuses what the engine never asks for
   unsigned cq_entries = 0;
   unsigned small_buffers = 0;
+  std::vector<std::string> without;  // what this kernel may have and the environment took away
 
   unsigned setup_flags() const;
+  /// What is in use, then "without=name,name" where something was taken away.
   std::vector<std::string> names() const;
 };
 
@@ -37,8 +39,9 @@ struct UringFeatures {
 /// bytes went, the partial count when some did, -EAGAIN when none did. It is proved here on a full
 /// socket pair, since a kernel that stayed silent on a partial send would lose bytes.
 ///
-/// Environment, for tests: ECHOBENCH_URING_WITHOUT=name,name takes rungs away;
-/// ECHOBENCH_URING_CQ=N and ECHOBENCH_URING_BUFFERS=N shrink the queues.
+/// Environment, for tests: ECHOBENCH_URING_WITHOUT=name,name takes rungs away, and is an error
+/// (std::invalid_argument) where it names none; ECHOBENCH_URING_CQ=N and ECHOBENCH_URING_BUFFERS=N
+/// shrink the queues.
 UringFeatures probe_uring();
 
 }  // namespace net

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 
 #include "net/testing_environment.h"
@@ -52,11 +53,12 @@ TEST_F(UringFeaturesTest, NamesEverythingItFound) {
            .silent_send = true,
            .registered_ring = true,
            .cq_entries = 8,
-           .small_buffers = 4};
-  EXPECT_EQ(found.names(),
-            (std::vector<std::string>{"single_issuer", "defer_taskrun", "coop_taskrun",
-                                      "submit_all", "multishot_accept", "multishot_recv",
-                                      "silent_send", "registered_ring", "cq=8", "buffers=4"}));
+           .small_buffers = 4,
+           .without = {"a_rung", "another"}};
+  EXPECT_EQ(found.names(), (std::vector<std::string>{
+                               "single_issuer", "defer_taskrun", "coop_taskrun", "submit_all",
+                               "multishot_accept", "multishot_recv", "silent_send",
+                               "registered_ring", "cq=8", "buffers=4", "without=a_rung,another"}));
 }
 
 TEST_F(UringFeaturesTest, SetupFlagsAreThoseOfTheFeatures) {
@@ -95,9 +97,28 @@ TEST_F(UringFeaturesTest, TheEnvironmentTakesRungsAway) {
 }
 
 TEST_F(UringFeaturesTest, OneRungTakesNoOtherAway) {
-  for (const char* nothing : {"", ",", "silent", "silent_send_", "SILENT_SEND", "x,y"}) {
+  for (const char* nothing : {"", ",", ",,"}) {
     EXPECT_EQ(without(nothing).names(), all().names()) << nothing;
   }
+}
+
+TEST_F(UringFeaturesTest, ARungThatIsNoneIsRefused) {
+  for (const char* none : {"silent", "silent_send_", "SILENT_SEND", "silent_send,y", " "}) {
+    EXPECT_THROW(without(none), std::invalid_argument) << none;
+  }
+}
+
+TEST_F(UringFeaturesTest, SaysWhatWasTakenAway) {
+  EXPECT_EQ(without("silent_send").names().back(), "without=silent_send");
+  EXPECT_EQ(without("submit_all,,silent_send").names().back(), "without=submit_all,silent_send");
+}
+
+TEST_F(UringFeaturesTest, EverythingButTheBuffersCanBeTakenAway) {
+  const UringFeatures least = without(
+      "single_issuer,defer_taskrun,coop_taskrun,submit_all,multishot_accept,multishot_recv,"
+      "registered_ring,silent_send");
+  EXPECT_EQ(least.setup_flags(), unsigned{IORING_SETUP_CQSIZE});
+  EXPECT_EQ(least.names().size(), 3U) << "the sizes, and what was taken away";
 }
 
 TEST_F(UringFeaturesTest, DeferTaskrunNeedsSingleIssuer) {

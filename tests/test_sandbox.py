@@ -7,8 +7,6 @@ import re
 import resource
 import signal
 import struct
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +15,10 @@ from chain import start_chain
 from conversation import (ask, conversations, converse, exchange, expect_closed, expect_end,
                           greedy_peers, push_until_stuck, random_bytes, random_pieces, reset)
 from expect import wait_until
-from server_process import PROGRAMS, SANITIZER, EchoServer, NotListening, StartServer, scaled
+from server_process import SANITIZER, EchoServer, NotListening, StartServer, scaled
+from suite import SUITE, run_suite
 
 KIB = 1024
-TESTS = Path(__file__).resolve().parent
 
 
 @pytest.fixture
@@ -205,25 +203,9 @@ def test_strict_is_nothing_less(launch: StartServer) -> None:
 
 # ---- all of the behaviour
 
-SUITE = ["test_echo.py", "test_half_close.py", "test_backpressure.py", "test_connections.py",
-         "test_signals.py", "test_limits.py", "test_relay.py", "test_signing.py", "test_uring.py"]
-
-
 @pytest.mark.long
 @pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer needs calls that strict refuses")
 @pytest.mark.parametrize("file", SUITE)
-def test_the_suite_confined(file: str, run_suite: Callable[[str], str]) -> None:
-    assert " passed" in run_suite(file)
-
-
-@pytest.fixture
-def run_suite() -> Callable[[str], str]:
-    def run(file: str) -> str:
-        ended = subprocess.run(
-            ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", file], cwd=TESTS,
-            capture_output=True, text=True, timeout=1100, check=False,
-            env={**os.environ, "ECHOBENCH_BIN": str(PROGRAMS), "ECHOBENCH_FULL": "0",
-                 "ECHOBENCH_SERVER_OPTIONS": "--sandbox=strict"})
-        assert ended.returncode == 0, ended.stdout[-5000:]
-        return ended.stdout
-    return run
+def test_the_suite_confined(file: str) -> None:
+    assert " passed" in run_suite(file, environment={
+        "ECHOBENCH_SERVER_OPTIONS": "--sandbox=strict"})

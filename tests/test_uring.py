@@ -1,5 +1,8 @@
 """io_uring where the kernel can do less of it, and where its queues are small."""
 
+import json
+import os
+import re
 import socket
 
 import pytest
@@ -9,7 +12,9 @@ from conversation import (ask, conversations, converse, distinct_data, exchange,
 from evidence import Evidence
 from expect import expect_same
 from scale import tries
-from server_process import Backend, EchoServer, StartServer, scaled
+from server_process import (LEAST_URING, Backend, EchoServer, RunProgram, StartServer,
+                            scaled)
+from suite import SUITE, run_suite
 
 KIB = 1024
 
@@ -27,10 +32,44 @@ def test_auto_takes_io_uring(server: EchoServer, launch: StartServer) -> None:
 def test_the_features_in_use_are_named(server: EchoServer, backend: Backend) -> None:
     lines = [line for line in server.stderr().splitlines() if line.startswith("io_uring:")]
     assert len(lines) == 1, f"expected one line 'io_uring: FEATURE...' in {server.stderr()!r}"
-    for feature in backend.without.split(","):
-        assert not feature or feature not in lines[0], f"{feature} was taken away: {lines[0]!r}"
-    if not backend.without:
-        assert len(lines[0].split()) > 1, f"expected features in {lines[0]!r}"
+    in_use, _, taken_away = lines[0].partition(" without=")
+    assert taken_away == (backend.without or os.environ.get("ECHOBENCH_URING_WITHOUT", ""))
+    for feature in filter(None, taken_away.split(",")):
+        assert feature not in in_use, f"{feature} was taken away: {lines[0]!r}"
+    assert len(in_use.split()) > 1, f"expected features in {lines[0]!r}"
+
+
+@pytest.mark.only_io_uring
+@pytest.mark.parametrize("command", [["echo-server", "--port=0"], ["loadgen", "127.0.0.1:1"]],
+                         ids=["echo-server", "loadgen"])
+def test_a_feature_that_is_none_can_not_be_taken_away(
+        server: EchoServer, run_program: RunProgram, monkeypatch: pytest.MonkeyPatch,
+        command: list[str]) -> None:
+    monkeypatch.setenv("ECHOBENCH_URING_WITHOUT", "multishot_receive")
+    ended = run_program(*command, "--backend=io_uring")
+    assert (ended.returncode, ended.stdout) == (1, ""), ended
+    assert re.fullmatch(r"[\w-]+: ECHOBENCH_URING_WITHOUT: 'multishot_receive' .*\n",
+                        ended.stderr), ended
+
+
+@pytest.mark.only_io_uring
+def test_a_result_says_what_was_taken_away(server: EchoServer, run_program: RunProgram,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECHOBENCH_URING_WITHOUT", "silent_send,multishot_recv")
+    ended = run_program("loadgen", f"127.0.0.1:{server.port}", "--messages=10", "--warmup=0s",
+                        "--backend=io_uring", "--json=-", "--quiet")
+    flags = json.loads(ended.stdout)["context"]["io_uring_flags"]
+    assert flags[-1] == "without=silent_send,multishot_recv"
+    assert not {"silent_send", "multishot_recv"} & set(flags)
+
+
+@pytest.mark.long
+@pytest.mark.only_io_uring
+@pytest.mark.parametrize("file", [*SUITE, "test_loadgen_run.py"])
+def test_the_suite_on_the_least(server: EchoServer, file: str) -> None:
+    """As on the oldest kernel that will do."""
+    assert " passed" in run_suite(file, "-k", "io_uring and not without",
+                                  environment={"ECHOBENCH_URING_WITHOUT": LEAST_URING})
 
 
 @pytest.mark.only_io_uring
