@@ -26,8 +26,10 @@ std::optional<std::uint64_t> number_in(std::string_view word) {
 
 }  // namespace
 
+// By this name it is also where a /proc has processes only (ProcSubset=pid, systemd.exec(5)).
 ListenOverflows::ListenOverflows()
-    : netstat_(::open("/proc/net/netstat", O_RDONLY | O_CLOEXEC)), before_(count().value_or(0)) {}
+    : netstat_(::open("/proc/self/net/netstat", O_RDONLY | O_CLOEXEC)),
+      before_(count().value_or(0)) {}
 
 std::optional<std::uint64_t> ListenOverflows::since_start() const {
   std::optional<std::uint64_t> now = count();

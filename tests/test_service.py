@@ -372,6 +372,16 @@ def test_command_of_the_service_is_one(units: Path, run_program: RunProgram) -> 
     assert run_program(command[1], *command[2].split(), "--version").returncode == 0
 
 
+def test_overflows_are_counted_without_the_rest_of_proc(launch: StartServer) -> None:
+    """ProcSubset=pid (systemd.exec(5))."""
+    alone = ["unshare", "--mount", "sh", "-c",
+             'mount -t proc -o subset=pid proc /proc && exec "$@"', "sh"]
+    tried = subprocess.run([*alone, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"no such /proc can be made here: {tried.stderr.strip()}")
+    assert "listen_overflows" in launch("--port=0", through=alone).counters()
+
+
 # ---- the service's filter of system calls (systemd.exec(5), SystemCallFilter=)
 
 def calls_in(names: list[str]) -> set[str]:
