@@ -45,7 +45,7 @@ def quickstart_block(record: ResultSet) -> str:
         f"{result['config']['message_size']}-byte messages, {manifest.blocks} "
         f"slices of {manifest.duration_s:g} s for each; {_machine(result)}; "
         f"{manifest.placement.remark}. "
-        f"The slices are in [results/quickstart](results/quickstart).\n\n```\n{shown}\n```"
+        f"The slices are in [results/quickstart](results/quickstart).\n\n```text\n{shown}\n```"
     )
 
 
