@@ -107,8 +107,8 @@ void engine(cli::CommandLine& line, Options& options) {
   line.group("Engine");
   line.option("-t,--threads", "N", "worker threads, each with its own connections (1)",
               count(options.threads, 1024));
-  line.option("--backend", "NAME",
-              "epoll, io_uring, or auto: io_uring where it works here, else epoll (auto)",
+  line.option("--backend", "epoll|io_uring|auto",
+              "how it asks the kernel; auto: io_uring where it works here, else epoll (auto)",
               [&](auto text) { options.backend = cli::parse_backend(text, kBackends); });
   line.option("--busy-poll", "auto|off|always|TIME",
               "how long to spin before sleeping; auto: always, where the threads leave a CPU to "

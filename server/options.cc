@@ -86,9 +86,9 @@ constexpr std::array kBackends{net::Backend::kEpoll, net::Backend::kUring, net::
 
 void engine(cli::CommandLine& line, Options& options) {
   line.group("Engine");
-  line.option("--backend", "NAME",
-              "epoll; io_uring; auto: io_uring where it works here, else epoll; and to compare "
-              "with: poll, which asks about every connection each time, and blocking, the "
+  line.option("--backend", "epoll|io_uring|auto|poll|blocking",
+              "how it asks the kernel; auto: io_uring where it works here, else epoll; and to "
+              "compare with: poll, which asks about every connection each time, and blocking, the "
               "lecture's loop in a thread per connection (epoll)",
               [&](auto text) { options.backend = cli::parse_backend(text, kBackends); });
   line.option("--busy-poll", "auto|off|always|TIME",

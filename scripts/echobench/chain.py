@@ -18,7 +18,7 @@ from pathlib import Path
 
 from echobench import result_set
 from echobench.command_line import Parser
-from echobench.experiment_command import from_here, repeating_command
+from echobench.experiment_command import repeating_command
 from echobench.measure import (
     RESULT_DOES_NOT_HOLD,
     UNAVAILABLE,
@@ -35,8 +35,8 @@ from echobench.processes import Interrupted, Program, raise_on_signals
 from echobench.progress import Progress
 from echobench.result_set import Manifest
 from echobench.topology import Placement
+from echobench.whereabouts import INSTALLED, PROGRAMS, called, from_here, new_folder
 
-ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 64
 READY_TIMEOUT_S = 20.0
 CLIENT_GRACE_S = 30.0
@@ -44,6 +44,15 @@ WARMUP_S = 0.1
 SEED = 1  # of the order of the lengths
 NAMES = ("alice bob carol dave erin frank grace heidi ivan judy kim leo mallory nina oscar peggy "
          "quinn rupert sybil trent uma victor walter xena yuri zoe").split()
+
+DESCRIPTION = """\
+Starts a chain of N nodes on loopback, N-1 relays and an echo, that all sign; sends a message
+through it and prints what comes back. Then measures the round trip through chains of several
+lengths, and ends everything that it started."""
+
+EPILOG = """\
+Exit status: 0 fine; 1 could not run or finish; 2 usage; 3 the message came back changed, or a
+measurement does not hold; 4 the backend is not available here; 130 interrupted."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +73,25 @@ def parse_plan(arguments: Sequence[str]) -> tuple[Plan, bool]:
     """Reads the command line, and whether to check it only; ends the program with status 2 where
     it is wrong."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    parser = Parser(prog="chain", allow_abbrev=False, add_help=False)
-    parser.add_argument("length", metavar="N", type=_length)
-    parser.add_argument("--message", default="hello", type=_line)
-    parser.add_argument("--backend", default="epoll", choices=["epoll", "io_uring", "poll"])
-    parser.add_argument("--hops", type=_lengths, default=[1, 2, 4, 8, 16])
-    parser.add_argument("--rounds", type=_count, default=5)
-    parser.add_argument("--duration", type=_seconds, default=0.5)
-    parser.add_argument("--out", type=Path, default=ROOT / f"results/local/chain-{stamp}")
-    parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
-    parser.add_argument("--check", action="store_true")
+    parser = Parser(prog="chain", allow_abbrev=False, usage=f"{called('chain')} N [OPTION]...",
+                    description=DESCRIPTION,
+                    epilog=("" if INSTALLED else "The wrapper takes --no-install too.\n") + EPILOG)
+    parser.add_argument("length", metavar="N", type=_length, help="nodes, 1 to 64")
+    parser.add_argument("--message", default="hello", type=_line, metavar="TEXT",
+                        help="what to send (hello)")
+    parser.add_argument("--backend", default="epoll", choices=["epoll", "io_uring", "poll"],
+                        help="of every node (epoll)")
+    parser.add_argument("--hops", type=_lengths, default=[1, 2, 4, 8, 16], metavar="N,...",
+                        help="the lengths to measure; none to measure nothing (1,2,4,8,16)")
+    parser.add_argument("--rounds", type=_count, default=5, metavar="N",
+                        help="times that each length is measured, in random order (5)")
+    parser.add_argument("--duration", type=_seconds, default=0.5, metavar="S",
+                        help="seconds that each takes (0.5)")
+    parser.add_argument("--out", type=Path, default=new_folder(f"chain-{stamp}"), metavar="DIR",
+                        help="where the results go (a new folder, chain-TIME)")
+    parser.add_argument("--bin", type=Path, default=PROGRAMS, metavar="DIR",
+                        help="where echo-server, echo-client and loadgen are")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     parsed = parser.parse_args(arguments)
     if parsed.out.exists():
         parser.error(f"argument --out: {parsed.out} exists already")
@@ -202,7 +220,7 @@ def manifest_of(plan: Plan, arguments: Sequence[str]) -> Manifest:
     """What scripts/report reads: one subject, and a workload for each length."""
     return Manifest(
         title="What the length of a chain costs",
-        command=repeating_command("scripts/chain", arguments, None),
+        command=repeating_command(called("chain"), arguments, None),
         started_at=utc_now(),
         finished_at=None,
         seed=SEED,

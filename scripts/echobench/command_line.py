@@ -5,11 +5,38 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
+
+
+class GnuFormatter(argparse.RawDescriptionHelpFormatter):
+    """Options as the programs show theirs: "  -h, --help", "      --size=BYTES"."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        value = "" if action.nargs == 0 else "=" + self._format_args(action, "VALUE")
+        *short, long = action.option_strings
+        return (f"{short[0]}, " if short else "    ") + long + value
+
+    def _metavar_formatter(
+        self, action: argparse.Action, default_metavar: str
+    ) -> Callable[[int], tuple[str, ...]]:
+        if action.metavar is None and action.choices is not None:
+            default_metavar = "|".join(str(each) for each in action.choices)
+            return lambda count: (default_metavar,) * count
+        return super()._metavar_formatter(action, default_metavar)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse without abbreviations, and without the usage before each error."""
+    """argparse with its help in the programs' form, and without the usage before each error."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=GnuFormatter, **settings)
+        self._positionals.title = "Arguments"
+        self._optionals.title = "Options"
 
     def error(self, message: str) -> NoReturn:
         """Ends the program."""

@@ -28,6 +28,7 @@ from echobench.loadgen_result import METRICS
 from echobench.measure import RESULT_DOES_NOT_HOLD
 from echobench.paired import SLOWER, TOO_FEW
 from echobench.result_set import BadResults, ResultSet
+from echobench.whereabouts import called
 
 UNREADABLE = 2
 
@@ -49,9 +50,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="compare",
         allow_abbrev=False,
-        usage="scripts/compare DIR... [OPTION]...",
+        usage=f"{called('compare')} DIR... [OPTION]...",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Exit status: 0 fine; 1 could not write; 2 usage, or a file that cannot be read, or "
         "unlike things;\n3 --fail-if-slower: slower, or not to be told.",
     )
@@ -60,7 +60,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
                         "experiment's own baseline); of several sets, the first one's")
     parser.add_argument("--metric", action="append", choices=[each.key for each in METRICS],
                         help="only this quantity; may be given again")
-    parser.add_argument("--format", choices=list(FORMATS), default="text")
+    parser.add_argument("--format", choices=list(FORMATS), default="text",
+                        help="of what is printed (text)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there, not to stdout")
     parser.add_argument("--allow", metavar="ASPECT,...", type=_aspects, default=frozenset(),
                         help=f"what may differ: {', '.join(likeness.ASPECTS)}, all")

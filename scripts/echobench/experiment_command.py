@@ -21,8 +21,8 @@ from echobench.processes import Interrupted, raise_on_signals
 from echobench.progress import Progress
 from echobench.result_set import BadResults, Manifest
 from echobench.topology import place, usable_cpus
+from echobench.whereabouts import INSTALLED, PROGRAMS, ROOT, called, from_here, new_folder
 
-ROOT = Path(__file__).resolve().parents[2]
 UNREADABLE = 2
 DEFAULT_BLOCKS = 20
 MOST_BLOCKS_UNTIL = 100
@@ -56,34 +56,36 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = Parser(
         prog="experiment", allow_abbrev=False, description=DESCRIPTION,
-        usage="scripts/experiment --subject=... [OPTION]...\n"
-        "       scripts/experiment --preset=lab|field|scaling [--quick] [OPTION]...\n"
-        "       scripts/experiment --resume=DIR [OPTION]...",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The wrapper takes --no-install and --no-build too.\n"
+        usage=f"{called('experiment')} --subject=... [OPTION]...\n"
+        f"       {called('experiment')} --preset=lab|field|scaling [--quick] [OPTION]...\n"
+        f"       {called('experiment')} --resume=DIR [OPTION]...",
+        epilog=("" if INSTALLED else "The wrapper takes --no-install and --no-build too.\n") +
         "Exit status: 0 fine; 1 could not run or finish, or a subject failed; 2 usage, or a folder "
         "that\ncannot be read; 3 a slice's result does not hold; 130 interrupted.",
     )
     what = made.add_argument_group("what is measured")
     what.add_argument("--subject", action="append", default=[], metavar="SUBJECT",
-                      help="one more; see above")
+                      help="one that is measured; see above; may be given again")
     what.add_argument("--preset", choices=list(PRESETS),
                       help="lab: the lecture's server to io_uring; field: beside other libraries; "
                       "scaling: beside the floor, 1 to 19,000 connections, 1 B to 1 MiB")
     what.add_argument("--quick", action="store_true", help="the preset in short slices")
     what.add_argument("--baseline", metavar="NAME", help="compare with this subject")
-    what.add_argument("--connections", type=numbers, metavar="N,...", help="(500)")
+    what.add_argument("--connections", type=numbers, metavar="N,...",
+                      help="of the load generator (500)")
     what.add_argument("--size", type=numbers, metavar="BYTES,...", help="of a message (64)")
-    what.add_argument("--pipeline", type=numbers, metavar="N,...", help="(1)")
+    what.add_argument("--pipeline", type=numbers, metavar="N,...",
+                      help="messages outstanding on a connection (1)")
     what.add_argument("--rate", type=numbers, metavar="N,...", help="messages per second, open "
                       "loop (none: closed)")
     what.add_argument("--sweep", action="append", type=_key_and_numbers, default=[],
-                      metavar="KEY=N,...", help="{KEY} in a subject's command takes these values")
+                      metavar="KEY=N,...",
+                      help="{KEY} in a subject's command takes these values; may be given again")
     what.add_argument("--client-option", action="append", default=[], metavar="OPTION",
-                      help="one more option of loadgen's, for all")
+                      help="an option of loadgen's, for all; may be given again")
     how = made.add_argument_group("how")
     how.add_argument("--blocks", type=block_count, metavar="N",
-                     help=f"({DEFAULT_BLOCKS}); at least 6 give an interval")
+                     help=f"how many ({DEFAULT_BLOCKS}); at least 6 give an interval")
     how.add_argument("--until", type=percentage, metavar="2%",
                      help="go on until each interval of the quantity that counts is that narrow to "
                      "both sides")
@@ -93,9 +95,10 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--warmup", type=seconds, metavar="S", help="before it (0.3)")
     how.add_argument("--seed", type=seed, metavar="N", help="of the random order (a new one)")
     where = made.add_argument_group("where")
-    where.add_argument("--out", type=Path, metavar="DIR", help="(results/local/NAME-TIME)")
+    where.add_argument("--out", type=Path, metavar="DIR",
+                       help="where the results go (a new folder, NAME-TIME)")
     where.add_argument("--resume", type=Path, metavar="DIR", help="go on in this folder")
-    where.add_argument("--bin", type=Path, default=ROOT / "build/release/bin", metavar="DIR",
+    where.add_argument("--bin", type=Path, default=PROGRAMS, metavar="DIR",
                        help="where echo-server and loadgen are")
     where.add_argument("--check-usage", action="store_true", help=argparse.SUPPRESS)
     where.add_argument("--no-report", action="store_true", help="only measure")
@@ -116,7 +119,7 @@ def parse_order(arguments: Sequence[str]) -> Order:
     manifest = _new_manifest(made, parsed, arguments)
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     name = parsed.preset or "experiment"
-    out = parsed.out or from_here(ROOT / f"results/local/{name}-{stamp}")
+    out = parsed.out or new_folder(f"{name}-{stamp}")
     return Order(manifest, from_here(parsed.bin), out, False, not parsed.no_report,
                  parsed.check_usage)
 
@@ -168,7 +171,7 @@ def _new_manifest(
     drawn = random.SystemRandom().randrange(2**31) if parsed.seed is None else parsed.seed
     manifest = Manifest(
         title=title,
-        command=repeating_command("scripts/experiment", arguments, drawn),
+        command=repeating_command(called("experiment"), arguments, drawn),
         started_at=utc_now(),
         finished_at=None,
         seed=drawn,
@@ -287,7 +290,7 @@ def _end_early(progress: Progress, experiment: Experiment | None, why: str) -> N
     out = from_here(experiment.out)
     if experiment.slices:
         progress.say(f"{len(experiment.slices)} slices were finished; they are in {out}/, and "
-                     f"scripts/experiment --resume={shlex.quote(str(out))} goes on")
+                     f"{called('experiment')} --resume={shlex.quote(str(out))} goes on")
         return
     for leftover in experiment.out.iterdir():
         leftover.unlink()
@@ -306,12 +309,6 @@ def show(experiment: Experiment) -> None:
     for workload, subject in experiment.given_up():
         print(f"{subject} under {workload} was given up: it failed again and again")
     print(f"\nevery slice is in {from_here(experiment.out)}/")
-
-
-def from_here(path: Path) -> Path:
-    """Relative where it can be: what is written down names no place of this machine."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _key_and_numbers(text: str) -> tuple[str, list[float]]:

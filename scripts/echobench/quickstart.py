@@ -11,15 +11,15 @@ from pathlib import Path
 
 from echobench.command_line import Parser, at_least_one, block_count, run, seconds, seed
 from echobench.experiment import Experiment
-from echobench.experiment_command import Order, conduct, from_here, repeating_command
+from echobench.experiment_command import Order, conduct, repeating_command
 from echobench.measure import utc_now
 from echobench.plan import sweep
 from echobench.result_set import Manifest
 from echobench.subjects import backend
 from echobench.summary import summary
 from echobench.topology import place, usable_cpus
+from echobench.whereabouts import PROGRAMS, from_here, new_folder
 
-ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = ("epoll", "io_uring")
 
 
@@ -27,9 +27,8 @@ def parse_order(arguments: Sequence[str]) -> Order:
     """Reads the command line; argparse ends the program with status 2 where it is wrong."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     parser = Parser(prog="quickstart", allow_abbrev=False)
-    parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
-    parser.add_argument("--out", type=Path,
-                        default=from_here(ROOT / f"results/local/quickstart-{stamp}"))
+    parser.add_argument("--bin", type=Path, default=PROGRAMS)
+    parser.add_argument("--out", type=Path, default=new_folder(f"quickstart-{stamp}"))
     parser.add_argument("--connections", type=at_least_one, default=500)
     parser.add_argument("--blocks", type=block_count, default=8)
     parser.add_argument("--duration", type=seconds, default=1.2)

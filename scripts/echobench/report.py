@@ -23,6 +23,7 @@ from echobench.findings import (
 )
 from echobench.illustration import Illustration
 from echobench.result_set import BadResults, ResultSet
+from echobench.whereabouts import called
 
 UNREADABLE = 2
 NO_FIGURES = "There are no figures: Debian's python3-matplotlib was not there to draw them."
@@ -138,7 +139,7 @@ def _first_line(text: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """The exit status."""
     parser = Parser(
-        prog="report", allow_abbrev=False, usage="scripts/report DIR [--out=DIR]",
+        prog="report", allow_abbrev=False, usage=f"{called('report')} DIR [--out=DIR]",
         description="Builds report.html, report.md, tables/ and figures/ from a folder of results.",
         epilog="Exit status: 0 fine; 1 could not write; 2 usage, or a file that cannot be read.",
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from echobench import field
 from echobench.plan import DEFAULTS, NAME, NAME_RULE, Subject
+from echobench.whereabouts import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = ("epoll", "io_uring", "poll", "blocking")
 
 
