@@ -46,9 +46,16 @@ readonly PACKAGES_RECORDING="
 python3-pyte
 "
 
+# What scripts/package makes Debian packages with; without scdoc, a build has no man pages.
+readonly PACKAGES_PACKAGE="
+git               git
+scdoc             scdoc
+dpkg-dev          dpkg-shlibdeps
+"
+
 # libhdrhistogram-java is a reader of what --hdr writes; the test that runs it takes the java that is
 # there, and is skipped where there is none: a JRE is 200 MB.
-readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS$PACKAGES_COSTS$PACKAGES_RECORDING
+readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS$PACKAGES_COSTS$PACKAGES_RECORDING$PACKAGES_PACKAGE
 libgtest-dev
 libbenchmark-dev
 clang             clang++
@@ -66,6 +73,11 @@ netcat-openbsd    nc
 iproute2          ss
 procps            ps
 systemd           systemd-analyze
+bash-completion
+zsh               zsh
+fish              fish
+lintian           lintian
+debootstrap       debootstrap
 "
 
 is_installed() {

@@ -22,8 +22,8 @@ def run(*command: str | Path, path: str | None = None) -> "subprocess.CompletedP
 
 
 @pytest.mark.parametrize(
-    "name", ["quickstart", "experiment", "compare", "report", "test", "lint", "fuzz",
-             "../.ci/run"]
+    "name", ["quickstart", "experiment", "compare", "report", "chain", "package", "test",
+             "lint", "fuzz", "../.ci/run"]
 )
 def test_help_is_on_stdout(name: str) -> None:
     done = run(SCRIPTS / name, "--help")
@@ -45,6 +45,8 @@ def test_help_is_on_stdout(name: str) -> None:
         ("experiment", "--nonsense"),
         ("compare", "/nowhere"),
         ("report", "/nowhere"),
+        ("chain", "65"),
+        ("package", "--nonsense"),
         ("test", "--fast"),
         ("test", "--only=everything"),
         ("test", "--only"),
