@@ -17,7 +17,8 @@ from fcntl import ioctl
 from pathlib import Path
 
 from echobench.command_line import Parser, run
-from echobench.processes import raise_on_signals
+from echobench.processes import Interrupted, raise_on_signals
+from echobench.terminal_svg import drawn
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "results/recording"
@@ -106,13 +107,9 @@ def cast(session: Session) -> str:
 def main(arguments: Sequence[str]) -> int:
     """The exit status."""
     parser = Parser(prog="recording", allow_abbrev=False, description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only look at the options")
     parser.add_argument("--draw", action="store_true",
-                        help="draw the picture of the recorded session anew")
+                        help="only draw the picture of the recorded session anew")
     parsed = parser.parse_args(arguments)
-    if parsed.check:
-        return 0
-    from echobench.terminal_svg import drawn  # needs a package that --check may not have yet
     try:
         if not parsed.draw:
             raise_on_signals()
@@ -126,6 +123,8 @@ def main(arguments: Sequence[str]) -> int:
             (FOLDER / "run.cast").write_text(text, encoding="utf-8")
         kept = (FOLDER / "run.cast").read_text(encoding="utf-8")
         (FOLDER / "run.svg").write_text(drawn(kept), encoding="utf-8")
+    except Interrupted as interrupted:
+        return interrupted.exit_status
     except (CannotRecord, OSError) as error:
         print(f"recording: {error}", file=sys.stderr)
         return 1
