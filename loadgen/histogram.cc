@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 namespace loadgen {
 
@@ -23,6 +24,27 @@ Histogram Histogram::from_counts(const std::vector<std::int64_t>& counts) {
     if (i > kLast) result.saturated_ += counts[i];
   }
   return result;
+}
+
+Histogram::Exact Histogram::exact() const noexcept {
+  return {.min = min(),
+          .max = max(),
+          .sum_high = static_cast<std::uint64_t>(sum_ >> 64),
+          .sum_low = static_cast<std::uint64_t>(sum_),
+          .saturated = saturated_};
+}
+
+void Histogram::set_exact(const Exact& exact) {
+  if (count_ == 0) return;
+  const bool ordered = 0 <= exact.min && exact.min <= exact.max && exact.max <= kHighest;
+  if (!ordered || index_of(exact.min) != index_of(min()) ||
+      index_of(exact.max) != index_of(max())) {
+    throw std::invalid_argument("a histogram's extremes are not in its outermost buckets");
+  }
+  lowest_ = static_cast<std::uint64_t>(exact.min);
+  width_ = static_cast<std::uint64_t>(exact.max - exact.min + 1);
+  sum_ = Uint128{exact.sum_high} << 64 | exact.sum_low;
+  saturated_ = exact.saturated;
 }
 
 void Histogram::record_outside(std::int64_t ns) noexcept { record(ns, 1); }

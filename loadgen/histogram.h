@@ -38,6 +38,15 @@ class alignas(64) Histogram {
     std::int64_t count;
   };
 
+  /// What the counts do not tell of the values that were recorded.
+  struct Exact {
+    std::int64_t min = 0;
+    std::int64_t max = 0;
+    std::uint64_t sum_high = 0;  // of 128 bits
+    std::uint64_t sum_low = 0;
+    std::int64_t saturated = 0;
+  };
+
   Histogram() : counts_(kCountsLength) {}
 
   /// The histogram that has these counts by bucket index (later buckets are empty). The recorded
@@ -46,6 +55,11 @@ class alignas(64) Histogram {
   /// buckets beyond that of 1 h move into it and are saturated(). Requires: at most kCountsLength
   /// counts, none negative, the total within std::int64_t.
   static Histogram from_counts(const std::vector<std::int64_t>& counts);
+
+  /// With exact(), a histogram travels to another process without loss. Throws
+  /// std::invalid_argument where its extremes are not in the outermost buckets that have counts.
+  Exact exact() const noexcept;
+  void set_exact(const Exact& exact);
 
   /// Counts one value. A negative one (clocks never give one, subtractions may) counts as 0; one
   /// above 1 h counts as 1 h, and in saturated().

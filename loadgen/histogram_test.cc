@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -336,6 +337,36 @@ TEST(Histogram, WhatNeverEndedIsLongerThanAllElse) {
   EXPECT_TRUE(Histogram().is_infinite(0.5, 1));
   EXPECT_FALSE(Histogram().is_infinite(0.5, 0));
   EXPECT_EQ(Histogram().supported_quantile(0.5, 100), std::nullopt);
+}
+
+TEST(Histogram, MadeOfCountsAndWhatTheyDoNotTellIsTheSame) {
+  Histogram histogram;
+  for (const std::int64_t ns : {2'050, 1'000'000, 1'000'001}) histogram.record(ns);
+  histogram.record(Histogram::kHighest + 5);
+  histogram.record(3'000'000'000'000, 10'000'000'000);  // the sum takes more than 64 bits
+  std::vector<std::int64_t> counts;
+  for (std::size_t i = 0; i < Histogram::kCountsLength; ++i)
+    counts.push_back(histogram.count_at(i));
+  Histogram copy = Histogram::from_counts(counts);
+  EXPECT_NE(copy.mean(), histogram.mean());
+  copy.set_exact(histogram.exact());
+  EXPECT_EQ(copy.min(), 2'050);
+  EXPECT_EQ(copy.max(), Histogram::kHighest);
+  EXPECT_EQ(copy.mean(), histogram.mean());
+  EXPECT_EQ(copy.saturated(), 1);
+  EXPECT_EQ(copy.count(), histogram.count());
+}
+
+TEST(Histogram, RefusesExtremesThatItsCountsDoNotHave) {
+  Histogram histogram;
+  histogram.record(5'000);
+  for (const auto& [min, max] : {std::pair(4'000, 5'000), {5'000, 6'000}, {5'001, 5'000}}) {
+    EXPECT_THROW(histogram.set_exact({.min = min, .max = max}), std::invalid_argument);
+  }
+  EXPECT_EQ(histogram.min(), 5'000);
+  Histogram empty;
+  empty.set_exact({.min = 1, .max = 2});
+  EXPECT_EQ(empty.max(), 0);
 }
 
 }  // namespace

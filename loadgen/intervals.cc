@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace loadgen {
 namespace {
@@ -36,7 +37,12 @@ void IntervalLog::leave(std::size_t worker) {
 void IntervalLog::close_complete() {
   const std::size_t complete = *std::ranges::min_element(handed_in_);
   for (auto it = open_.begin(); it != open_.end() && it->first < complete;) {
-    closed_[it->first] = summarise(it->second.end, *it->second.sum);
+    Open& open = it->second;
+    if (hand_on_) {
+      to_hand_on_.push_back({.index = it->first, .end = open.end, .sum = std::move(open.sum)});
+    } else {
+      closed_[it->first] = summarise(open.end, *open.sum);
+    }
     it = open_.erase(it);
   }
 }
@@ -45,6 +51,11 @@ std::optional<Interval> IntervalLog::newest() {
   const std::lock_guard lock(mutex_);
   if (closed_.empty()) return std::nullopt;
   return closed_.rbegin()->second;
+}
+
+std::vector<IntervalLog::Closed> IntervalLog::take_closed() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(to_hand_on_, {});
 }
 
 std::vector<Interval> IntervalLog::all(net::Nanos length) {

@@ -25,7 +25,16 @@ struct Interval {
 
 class IntervalLog {
  public:
-  explicit IntervalLog(std::size_t workers) : handed_in_(workers) {}
+  /// An interval whole, for another process's log.
+  struct Closed {
+    std::size_t index = 0;
+    net::Nanos end = 0;
+    std::unique_ptr<Histogram> sum;
+  };
+
+  /// `hand_on`: what is closed is kept for take_closed(), and not here.
+  explicit IntervalLog(std::size_t workers, bool hand_on = false)
+      : hand_on_(hand_on), handed_in_(workers) {}
 
   /// Worker number `worker`'s part of interval number `index`, which ended `end` after the window
   /// began. Each worker hands its parts in by rising index.
@@ -37,6 +46,9 @@ class IntervalLog {
   /// The last interval that all workers have handed in.
   std::optional<Interval> newest();
 
+  /// Those that were closed since the last call, by time.
+  std::vector<Closed> take_closed();
+
   /// All of them, by time; those that no worker handed in are empty. When the workers have ended.
   std::vector<Interval> all(net::Nanos length);
 
@@ -47,10 +59,12 @@ class IntervalLog {
   };
   void close_complete();
 
+  bool hand_on_;
   std::mutex mutex_;
   std::vector<std::size_t> handed_in_;  // by worker: up to which index
   std::map<std::size_t, Open> open_;
   std::map<std::size_t, Interval> closed_;
+  std::vector<Closed> to_hand_on_;
 };
 
 }  // namespace loadgen

@@ -154,5 +154,25 @@ TEST(IntervalLog, LosesNothingWhereManyThreadsHandIn) {
   for (const Interval& interval : all) EXPECT_EQ(interval.messages, 36);
 }
 
+TEST(IntervalLog, HandsOnWhatIsClosed) {
+  IntervalLog log(2, true);
+  log.add(0, 0, kSecond, with(1));
+  log.add(0, 1, 2 * kSecond, with(2));
+  EXPECT_TRUE(log.take_closed().empty());
+  log.add(1, 0, kSecond, with(4));
+  auto closed = log.take_closed();
+  ASSERT_EQ(closed.size(), 1U);
+  EXPECT_EQ(closed[0].index, 0U);
+  EXPECT_EQ(closed[0].end, kSecond);
+  EXPECT_EQ(closed[0].sum->count(), 5);
+  EXPECT_TRUE(log.take_closed().empty()) << "it was taken";
+  log.leave(0);
+  log.leave(1);
+  closed = log.take_closed();
+  ASSERT_EQ(closed.size(), 1U);
+  EXPECT_EQ(closed[0].sum->count(), 2);
+  EXPECT_FALSE(log.newest()) << "they are another log's";
+}
+
 }  // namespace
 }  // namespace loadgen

@@ -6,59 +6,21 @@
 #include <exception>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "cli/complain.h"
-#include "cli/exit_code.h"
 #include "cli/standard_streams.h"
 #include "loadgen/context.h"
-#include "loadgen/interval_csv.h"
 #include "loadgen/options.h"
-#include "loadgen/output_file.h"
-#include "loadgen/result_json.h"
+#include "loadgen/outcome.h"
 #include "loadgen/run.h"
 #include "loadgen/self_test.h"
 #include "loadgen/slo_run.h"
-#include "loadgen/summary.h"
-#include "loadgen/verdict.h"
 #include "net/open_files.h"
 
 namespace loadgen {
 namespace {
-
-void complain(const std::string& text) { cli::complain("loadgen", text); }
-
-/// Returns false where something could not be written; the rest is written all the same.
-bool publish(const Options& options, const Result& result, const Verdict& verdict,
-             nlohmann::ordered_json context) {
-  bool written = true;
-  if (!options.quiet) {
-    std::FILE* to = options.json == "-" ? stderr : stdout;
-    std::fputs(summary(result, verdict).c_str(), to);
-    written = std::fflush(to) == 0;
-    if (!written) complain("cannot write the summary");
-  }
-  const auto write = [&](const std::string& path, auto&& text) {
-    if (path.empty()) return;
-    try {
-      write_output(path, text());
-    } catch (const std::exception& failure) {
-      complain(failure.what());
-      written = false;
-    }
-  };
-  write(options.json, [&] { return to_json(result, verdict, std::move(context)).dump(2) + "\n"; });
-  write(options.hdr, [&] { return result.hdr_log; });
-  write(options.csv, [&] { return to_csv(result.intervals); });
-  return written;
-}
-
-/// Throws where an output cannot be written, before anything was measured in vain.
-void check_outputs(const Options& options) {
-  for (const std::string& path : {options.json, options.hdr, options.csv}) {
-    if (!path.empty()) check_output(path);
-  }
-}
 
 Result run_until_signalled(const Options& options, net::Signals& signals) {
   if (!options.slo) return run(options, signals);
@@ -97,12 +59,7 @@ Result run_and_heed_signals(const Options& options, nlohmann::ordered_json& cont
 int measure(const Options& options) {
   nlohmann::ordered_json context;
   const Result result = run_and_heed_signals(options, context);
-  const Verdict verdict = judge(result);
-  if (!publish(options, result, verdict, std::move(context))) return cli::kFailed;
-  if (result.signal != 0) return 128 + result.signal;
-  if (result.slo && !result.slo->held) return cli::kDoesNotHold;
-  const auto worst = options.strict ? Verdict::Status::kValid : Verdict::Status::kQuestionable;
-  return verdict.status > worst ? cli::kDoesNotHold : cli::kOk;
+  return publish("loadgen", options, result, std::move(context));
 }
 
 int main(int argc, const char* const* argv) {
@@ -111,15 +68,10 @@ int main(int argc, const char* const* argv) {
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const Options& options = std::get<Options>(parsed);
     return options.self_test ? self_test(options, stdout) : measure(options);
-  } catch (const net::BackendUnavailable& unavailable) {
-    complain(unavailable.what());
-    return cli::kUnavailable;
-  } catch (const SigningServer& refusal) {
-    complain(refusal.what());
-    return cli::kDoesNotHold;
-  } catch (const std::exception& failure) {
-    complain(failure.what());
-    return cli::kFailed;
+  } catch (...) {
+    const Failure failure = failure_of(std::current_exception());
+    cli::complain("loadgen", failure.text);
+    return failure.status;
   }
 }
 

@@ -30,6 +30,15 @@ constexpr const char* kFooter =
     "Exit codes: 0 fine, 1 could not run or finish, 2 usage, 3 the result does not hold,\n"
     "4 the backend is not available here, 130 or 143 interrupted.";
 
+constexpr const char* kFooterOfRanks =
+    "Examples:\n"
+    "  mpirun -n 8 --hostfile hosts --bind-to none loadgen-mpi -c 5000 -r 200k server:8888\n"
+    "  srun -N 4 -n 8 loadgen-mpi -c 5000 -d 30s --json=result.json server:8888\n"
+    "\n"
+    "Connections, rate and messages are those of all ranks together, threads those of each.\n"
+    "Exit codes: 0 fine, 1 could not run or finish, 2 usage, 3 the result does not hold,\n"
+    "4 the backend is not available on a host, 130 or 143 interrupted.";
+
 auto count(std::size_t& to, std::int64_t most) {
   return [&to, most](std::string_view text) {
     to = static_cast<std::size_t>(cli::parse_count(text, 1, most));
@@ -47,10 +56,12 @@ struct Given {
   bool arrivals = false;
 };
 
-void load(cli::CommandLine& line, Options& options, Given& given) {
+constexpr std::int64_t kMostConnections = 1'000'000;  // of a process
+
+void load(cli::CommandLine& line, Options& options, Given& given, std::size_t ranks) {
   line.group("Load");
   line.option("-c,--connections", "N", "connections, over all threads (1)",
-              count(options.connections, 1'000'000));
+              count(options.connections, kMostConnections * static_cast<std::int64_t>(ranks)));
   line.option("-d,--duration", "TIME", "how long to measure (10s)", [&](auto text) {
     options.duration = cli::parse_duration(text, net::kMillisecond, kLongest);
     given.duration = true;
@@ -172,30 +183,54 @@ bool self_test_alone(int argc, const char* const* argv) {
   return true;
 }
 
-int complain(const std::string& text) {
-  cli::complain("loadgen", text);
-  return cli::kUsage;
+/// What a single process can do and ranks cannot.
+std::optional<std::string> for_one_only(const Options& options) {
+  if (options.self_test) return "--self-test: is of one process: run loadgen on each host";
+  if (options.slo) return "--slo: is of one process: give --rate instead, and search by hand";
+  if (!options.hdr.empty()) return "--hdr: is of one process: --json has the merged histogram";
+  return std::nullopt;
+}
+
+std::string too_few_connections(const Options& options, std::size_t ranks) {
+  if (ranks == 1) {
+    return fmt::format("--threads: {} is not allowed: at most one thread a connection ({})",
+                       options.threads, options.connections);
+  }
+  return fmt::format(
+      "--connections: {} is not allowed: {} ranks with {} threads each need one a thread",
+      options.connections, ranks, options.threads);
 }
 
 }  // namespace
 
-std::variant<Options, int> parse_options(int argc, const char* const* argv) {
+std::variant<Options, int> parse_options(int argc, const char* const* argv,
+                                         std::optional<std::size_t> of_ranks) {
+  const char* const program = of_ranks ? "loadgen-mpi" : "loadgen";
+  const std::size_t ranks = of_ranks.value_or(1);
+  const auto complain = [program](const std::string& text) {
+    cli::complain(program, text);
+    return cli::kUsage;
+  };
   Options options;
   Given given;
   std::optional<net::Address> target;
 
-  cli::CommandLine line("loadgen", "Loads a TCP echo server and measures throughput and latency.");
+  cli::CommandLine line(program,
+                        of_ranks ? "Loads a TCP echo server from all ranks of an MPI job, as one."
+                                 : "Loads a TCP echo server and measures throughput and latency.");
   line.positional("HOST:PORT", "the server (127.0.0.1:8888)", 1,
                   [&](auto text) { target = parse_target(text); });
-  load(line, options, given);
+  load(line, options, given, ranks);
   engine(line, options);
   output(line, options);
   line.group("Trust");
   line.flag("--self-test", "measure servers with known faults; see whether they are noticed",
             [&] { options.self_test = true; });
-  line.footer(kFooter);
+  line.footer(of_ranks ? kFooterOfRanks : kFooter);
   if (const auto code = line.parse(argc, argv)) return *code;
 
+  const auto not_for_ranks = of_ranks ? for_one_only(options) : std::nullopt;
+  if (not_for_ranks) return complain(*not_for_ranks);
   if (given.duration && options.messages) {
     return complain("--messages and --duration exclude each other: one of them ends the run");
   }
@@ -210,10 +245,8 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
     if (!given.duration) options.duration = kSecond;
     if (!given.warmup) options.warmup = 300 * net::kMillisecond;
   }
-  if (options.threads > options.connections) {
-    return complain(
-        fmt::format("--threads: {} is not allowed: at most one thread a connection ({})",
-                    options.threads, options.connections));
+  if (options.threads * ranks > options.connections) {
+    return complain(too_few_connections(options, ranks));
   }
   if (options.self_test && !self_test_alone(argc, argv)) {
     return complain("--self-test: only --backend can go with it");

@@ -46,7 +46,9 @@ struct Options {
   bool self_test = false;  // of the others only `backend` counts then
 };
 
-/// The options, or the exit code to end with after --help or a usage error.
-std::variant<Options, int> parse_options(int argc, const char* const* argv);
+/// The options, or the exit code to end with after --help or a usage error. `ranks`: the program is
+/// loadgen-mpi, and so many of it make the run together.
+std::variant<Options, int> parse_options(int argc, const char* const* argv,
+                                         std::optional<std::size_t> ranks = std::nullopt);
 
 }  // namespace loadgen

@@ -43,6 +43,8 @@ struct ServerUse {
   net::Nanos helpers = 0;  // of that, what io_uring's kernel threads took
 };
 
+struct Rank;
+
 struct Result {
   Options options;
   net::Backend backend = net::Backend::kEpoll;  // the one in use
@@ -60,6 +62,7 @@ struct Result {
   net::Nanos run_delay = 0;     // the workers were ready to run, and others ran in their place
   int usable_cpus = 1;          // by loadgen and the server together
   std::optional<int> only_cpu;  // on which both loadgen and the server must run
+  std::vector<Rank> ranks;      // of which this is the total, where several made it together
 
   bool open_loop() const { return options.rate.has_value(); }
 
@@ -93,6 +96,16 @@ struct Result {
                                          : cpu.utilisation() * static_cast<double>(elapsed);
     return used / static_cast<double>(tally.answered_in_window);
   }
+};
+
+/// One of the processes that make a run together (loadgen/ranks.h), and what it found by itself.
+struct Rank {
+  std::string host;
+  net::Nanos clock_offset = 0;  // of its net::now() to the first one's, give or take
+  net::Nanos clock_error = 0;   // this much
+  net::Nanos late = 0;          // by which it missed the common start
+  bool lost = false;            // nothing more was heard of it
+  Result own;                   // of a lost one the options only
 };
 
 }  // namespace loadgen

@@ -114,6 +114,15 @@ Json intervals(const std::vector<Interval>& all) {
   return list;
 }
 
+Json client(const Result& result) {
+  return {{"utilisation", result.client.utilisation()},
+          {"busy", result.tally.busy},
+          {"run_delay_s", seconds(result.run_delay)},
+          {"stalled_s", seconds(result.tally.stalled)},
+          {"longest_stall_s", seconds(result.tally.longest_stall)},
+          {"ns_per_message", or_null(result.per_message(result.client))}};
+}
+
 Json cpu(const Result& result) {
   Json server;
   if (result.server) {
@@ -125,13 +134,7 @@ Json cpu(const Result& result) {
                CpuUse{result.server->helpers, result.server->cpu.elapsed}.utilisation()},
               {"ns_per_message", or_null(result.per_message(result.server->cpu))}};
   }
-  return {{"client",
-           {{"utilisation", result.client.utilisation()},
-            {"busy", result.tally.busy},
-            {"run_delay_s", seconds(result.run_delay)},
-            {"stalled_s", seconds(result.tally.stalled)},
-            {"longest_stall_s", seconds(result.tally.longest_stall)},
-            {"ns_per_message", or_null(result.per_message(result.client))}}},
+  return {{"client", client(result)},
           {"server", std::move(server)},
           {"steal_fraction", or_null(result.steal_fraction)}};
 }
@@ -178,6 +181,25 @@ Json verdict_json(const Verdict& verdict) {
   return {{"status", name_of(verdict.status)}, {"reasons", std::move(reasons)}};
 }
 
+Json rank_json(const Rank& rank) {
+  Json json = {{"host", rank.host},
+               {"connections", rank.own.options.connections},
+               {"lost", rank.lost},
+               {"clock_offset_ns", rank.clock_offset},
+               {"clock_error_ns", rank.clock_error},
+               {"late_s", seconds(rank.late)}};
+  const bool known = !rank.lost;
+  const Result& own = rank.own;
+  json["backend"] = known ? Json(net::name_of(own.backend)) : Json();
+  json["totals"] = known ? totals(own) : Json();
+  json["messages_per_s"] = known ? Json(own.messages_per_second()) : Json();
+  json["latency_ns"] = known ? distribution(own.latency()) : Json();
+  json["histogram"] = known ? Json(encode_v2_compressed_base64(own.latency().samples)) : Json();
+  json["client"] = known ? client(own) : Json();
+  json["verdict"] = known ? verdict_json(judge_part(own)) : Json();
+  return json;
+}
+
 }  // namespace
 
 Json to_json(const Result& result, const Verdict& verdict, Json context) {
@@ -187,7 +209,7 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
       result.backend == net::Backend::kUring ? Json(result.uring_features) : Json();
   const double rate = result.messages_per_second();
   const bool churn = result.options.churn.has_value();
-  return {
+  Json json = {
       {"schema_version", 1},
       {"tool", tool()},
       {"started_at",
@@ -218,6 +240,8 @@ Json to_json(const Result& result, const Verdict& verdict, Json context) {
       {"tcp", tcp(result.tally.tcp)},
       {"slo", slo(result.slo)},
       {"verdict", verdict_json(verdict)}};
+  for (const Rank& rank : result.ranks) json["ranks"].push_back(rank_json(rank));
+  return json;
 }
 
 }  // namespace loadgen

@@ -368,5 +368,33 @@ TEST(ResultJson, WhatIsUnansweredIsInfiniteInAClosedLoopToo) {
   EXPECT_TRUE(latency["p99"].is_null());
 }
 
+TEST(ResultJson, OfOneProcessHasNoRanks) { EXPECT_FALSE(json_of(good_result()).contains("ranks")); }
+
+TEST(ResultJson, TellsOfEachRank) {
+  const Json json = json_of(total_of_ranks());
+  ASSERT_EQ(json["ranks"].size(), 3U);
+  const Json& first = json["ranks"][0];
+  EXPECT_EQ(keys(first), (std::set<std::string>{"host", "connections", "lost", "clock_offset_ns",
+                                                "clock_error_ns", "late_s", "backend", "totals",
+                                                "messages_per_s", "latency_ns", "histogram",
+                                                "client", "verdict"}));
+  EXPECT_EQ(first["host"], "anna");
+  EXPECT_EQ(first["totals"]["messages"], 100'000);
+  EXPECT_EQ(first["messages_per_s"], 50'000.0);
+  EXPECT_EQ(first["verdict"]["status"], "valid");
+  EXPECT_EQ(decode_v2_compressed_base64(first["histogram"].get<std::string>()).count(), 100'000);
+  const Json& second = json["ranks"][1];
+  EXPECT_EQ(second["clock_offset_ns"], -2 * net::kSecond);
+  EXPECT_EQ(second["clock_error_ns"], 15 * net::kMicrosecond);
+  EXPECT_EQ(second["late_s"], 0.0);
+  const Json& third = json["ranks"][2];
+  EXPECT_EQ(third["lost"], true);
+  EXPECT_EQ(third["connections"], 2);
+  EXPECT_TRUE(third["totals"].is_null());
+  EXPECT_TRUE(third["verdict"].is_null());
+  EXPECT_EQ(json["totals"]["messages"], 200'000) << "a lost rank's part is in no figure";
+  EXPECT_EQ(json["config"]["connections"], 6);
+}
+
 }  // namespace
 }  // namespace loadgen

@@ -21,6 +21,7 @@
 #include "loadgen/host_cpu.h"
 #include "loadgen/live_line.h"
 #include "loadgen/server_process.h"
+#include "loadgen/share.h"
 #include "loadgen/worker.h"
 #include "net/fd.h"
 
@@ -31,11 +32,11 @@ constexpr net::Nanos kShortStep = 2 * net::kMillisecond;
 constexpr net::Nanos kStep = 50 * net::kMillisecond;
 
 // A load generator is an instrument: where it has a core to itself it does not sleep, for its own
-// wake-up would be in every sample.
-net::Nanos spin_of(const Options& options) {
+// wake-up would be in every sample. `all_threads`: those of the run on this host.
+net::Nanos spin_of(const Options& options, std::size_t all_threads) {
   const int cpus = net::usable_cpus();
-  const auto threads = static_cast<int>(options.threads);
-  const bool share_cpus = !options.cpus.empty() && options.cpus.size() < options.threads;
+  const auto threads = static_cast<int>(all_threads);
+  const bool share_cpus = !options.cpus.empty() && options.cpus.size() < all_threads;
   if (share_cpus && options.busy_poll.kind() == net::BusyPoll::Kind::kAuto) return 0;
   if (options.busy_poll.kind() == net::BusyPoll::Kind::kAuto)
     return cpus > threads ? net::kNever : 0;
@@ -74,16 +75,19 @@ struct Reading {
 
 class Run {
  public:
-  Run(const Options& options, net::Signals& signals)
+  Run(const Options& options, net::Signals& signals, Crew& crew)
       : options_(options),
         signals_(signals),
-        payload_(options.seed, options.message_size),
+        crew_(crew),
+        part_(crew.part()),
+        payload_(options.seed + part_.index, options.message_size),
         shared_{.options = options,
                 .payload = payload_,
                 .rendezvous = Rendezvous(options.threads),
-                .intervals = IntervalLog(options.threads)},
+                .intervals = interval_log(options.threads, part_)},
         live_(options.quiet, options.interval) {
     result_.options = options;
+    result_.options.connections = connections_of(part_, options.threads, options.connections);
     result_.started_at = std::chrono::system_clock::now();
     if (!options.hdr.empty()) shared_.hdr_log.emplace(options.threads, options.interval);
   }
@@ -92,7 +96,7 @@ class Run {
     choose_backend();
     start_workers();
     wait_until_all_here("connecting");
-    if (shared_.opened == 0 && result_.signal == 0) {
+    if (crew_.failure() || (shared_.opened == 0 && result_.signal == 0)) {
       release_and_join({});
       throw_first_failure();
       throw NoConnection(fmt::format("cannot connect to {}: {}", options_.target.to_string(),
@@ -123,7 +127,7 @@ class Run {
   }
 
   void start_workers() {
-    const net::Nanos spin = spin_of(options_);
+    const net::Nanos spin = spin_of(options_, options_.threads * part_.of_here);
     shared_.spins = spin == net::kNever;
     cpus_ = options_.cpus.empty() ? allowed_cpus(0)
                                   : std::set<int>(options_.cpus.begin(), options_.cpus.end());
@@ -135,7 +139,7 @@ class Run {
     }
     std::size_t started = 0;
     try {
-      for (; started < threads_.size(); ++started) start_worker(share_of(started), spin);
+      for (; started < threads_.size(); ++started) start_worker(share(started), spin);
     } catch (...) {
       for (; started < threads_.size(); ++started) shared_.rendezvous.leave();
       stop_workers();
@@ -145,14 +149,20 @@ class Run {
     }
   }
 
-  Share share_of(std::size_t worker) const {
-    const std::size_t first = options_.connections * worker / options_.threads;
-    const std::size_t upto = options_.connections * (worker + 1) / options_.threads;
-    return {.worker = worker, .first_connection = first, .connections = upto - first};
+  /// The first process of a crew has each of the others for a further worker of its log.
+  static IntervalLog interval_log(std::size_t threads, const Part& part) {
+    if (part.index > 0) return IntervalLog(threads, true);
+    return IntervalLog(threads + part.of - 1);
+  }
+
+  Share share(std::size_t worker) const {
+    return share_of(part_, worker, options_.threads, options_.connections);
   }
 
   void pin(std::size_t worker) const {
-    if (!options_.cpus.empty()) net::pin_to_cpu(options_.cpus[worker % options_.cpus.size()]);
+    if (options_.cpus.empty()) return;
+    const std::size_t number = part_.index_here * options_.threads + worker;
+    net::pin_to_cpu(options_.cpus[number % options_.cpus.size()]);
   }
 
   void start_worker(Share share, net::Nanos spin) try {
@@ -181,7 +191,8 @@ class Run {
     std::set<int> both = server_ ? server_->cpus() : std::set<int>();
     const bool server_seen = !both.empty();
     both.insert(cpus_.begin(), cpus_.end());
-    result_.usable_cpus = static_cast<int>(both.size());
+    const std::size_t taken = options_.threads * (part_.of_here - 1);  // by others of the crew
+    result_.usable_cpus = static_cast<int>(std::max(both.size(), taken + 1) - taken);
     if (server_seen && both.size() == 1) result_.only_cpu = *both.begin();
   }
 
@@ -196,7 +207,8 @@ class Run {
   /// Warm-up and window. Messages are counted from a standing start, so that a warm-up before them
   /// is a phase of its own; a duration is cut out of a load that goes on.
   void measure() {
-    const net::Nanos start = start_of_phase();
+    const net::Nanos start = meet();
+    if (shared_.stop) return;
     if (!options_.messages) {
       const net::Nanos begin = start + options_.warmup;
       return window(
@@ -207,12 +219,25 @@ class Run {
       wait_until_all_here("warming up");
       if (shared_.stop) return;
     }
-    const net::Nanos begin = start_of_phase();
+    const net::Nanos begin = options_.warmup > 0 ? meet() : start;
+    if (shared_.stop) return;
     window({.run = true, .start = begin, .begin = begin, .messages = *options_.messages});
   }
 
-  /// A schedule begins when all workers are sure to be there, or its first messages would be late.
-  net::Nanos start_of_phase() const { return net::now() + (options_.rate ? kShortStep : 0); }
+  /// Waits for the crew; when the next phase starts. A schedule begins when all workers are sure to
+  /// be there, or its first messages would be late.
+  net::Nanos meet() {
+    const net::Nanos ahead = options_.rate ? kShortStep : 0;
+    crew_.arrive();
+    auto start = crew_.start(ahead);
+    for (; !start && !shared_.stop; start = crew_.start(ahead)) {
+      attend(kShortStep, "waiting for the others");
+    }
+    while (!shared_.stop && net::now() < *start - ahead) {
+      attend(*start - ahead - net::now(), "waiting for the start");
+    }
+    return start.value_or(net::now());
+  }
 
   void window(const Phase& phase) {
     phase_ = phase;
@@ -235,7 +260,6 @@ class Run {
   Result report() {
     result_.tally = std::move(joined_);
     result_.elapsed = phase_.run ? std::max<net::Nanos>(0, result_.tally.ended - phase_.begin) : 0;
-    result_.intervals = shared_.intervals.all(options_.interval);
     if (shared_.hdr_log) result_.hdr_log = shared_.hdr_log->text(wall_clock(phase_.begin));
     const net::Nanos between = after_.at - before_.at;
     result_.client = {.time = after_.client - before_.client, .elapsed = between};
@@ -250,7 +274,17 @@ class Run {
                     .cpu = {.time = after_.server - before_.server, .elapsed = between},
                     .helpers = std::max<net::Nanos>(0, after_.helpers - before_.helpers)};
     }
+    add_up();
     return std::move(result_);
+  }
+
+  void add_up() {
+    crew_.look(result_.signal, shared_.intervals);
+    crew_.hand_in(result_);
+    while (!crew_.all_in()) attend(kShortStep, "waiting for the others");
+    throw_first_failure();
+    crew_.add_up(result_);
+    result_.intervals = shared_.intervals.all(options_.interval);
   }
 
   std::chrono::system_clock::time_point wall_clock(net::Nanos t) const {
@@ -276,7 +310,11 @@ class Run {
       if (result_.signal == 0) result_.signal = signal;
       stop_workers();
     }
-    if (shared_.failed || shared_.signing) stop_workers();
+    if (const int elsewhere = crew_.look(result_.signal, shared_.intervals)) {
+      if (result_.signal == 0) result_.signal = elsewhere;
+      stop_workers();
+    }
+    if (shared_.failed || shared_.signing || crew_.failure()) stop_workers();
     show(phase);
   }
 
@@ -323,10 +361,13 @@ class Run {
           "echo "
           "has to return every byte as it came");
     }
+    if (const std::exception_ptr elsewhere = crew_.failure()) std::rethrow_exception(elsewhere);
   }
 
   const Options& options_;
   net::Signals& signals_;
+  Crew& crew_;
+  Part part_;
   Payload payload_;
   Shared shared_;
   LiveLine live_;
@@ -343,6 +384,13 @@ class Run {
 
 }  // namespace
 
-Result run(const Options& options, net::Signals& signals) { return Run(options, signals)(); }
+Result run(const Options& options, net::Signals& signals) {
+  Crew alone;
+  return run(options, signals, alone);
+}
+
+Result run(const Options& options, net::Signals& signals, Crew& crew) {
+  return Run(options, signals, crew)();
+}
 
 }  // namespace loadgen

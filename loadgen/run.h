@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 
+#include "loadgen/crew.h"
 #include "loadgen/options.h"
 #include "loadgen/result.h"
 #include "net/signals.h"
@@ -22,5 +23,9 @@ struct SigningServer : std::runtime_error {
 /// Runs `options` until its end, or until one of `signals` comes: then what was measured so far is
 /// the result. Throws net::BackendUnavailable, NoConnection, SigningServer, std::system_error.
 Result run(const Options& options, net::Signals& signals);
+
+/// The part of it that falls to this process of the crew. In the first one the result is that of
+/// all (loadgen/ranks.h), in the others their own. Throws CrewFailed too.
+Result run(const Options& options, net::Signals& signals, Crew& crew);
 
 }  // namespace loadgen

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -63,6 +65,22 @@ void rates(Out out, const Result& result) {
                  cli::format_rate(result.per_second(tally.sent)),
                  cli::format_rate(result.messages_per_second()), count(tally.due),
                  count(tally.unsent));
+}
+
+std::string signed_time(net::Nanos ns) {
+  return (ns < 0 ? "-" : "+") + cli::format_duration(ns < 0 ? -ns : ns);
+}
+
+std::string clock(const Rank& rank) {
+  if (rank.clock_error == 0) return "-";  // the first one's own
+  return fmt::format("{} +-{}", signed_time(rank.clock_offset),
+                     cli::format_duration(rank.clock_error));
+}
+
+std::size_t hosts(const std::vector<Rank>& ranks) {
+  std::set<std::string_view> names;
+  for (const Rank& rank : ranks) names.insert(rank.host);
+  return names.size();
 }
 
 std::string figure(const Distribution& all, double q) {
@@ -145,6 +163,29 @@ void cpu(Out out, const Result& result) {
   }
 }
 
+/// What each rank did by itself.
+void ranks(Out out, const std::vector<Rank>& all) {
+  if (all.empty()) return;
+  constexpr const char* kRow = "  {:<4}{:<14}{:<13}{:<14}{:<10}{:<7}{:<21}{}\n";
+  fmt::format_to(out, "\nranks       on {}\n", plural(hosts(all), "host"));
+  fmt::format_to(out, kRow, "", "host", "connections", "messages/s", "p99", "CPU", "clock",
+                 "verdict");
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Rank& rank = all[i];
+    const Result& own = rank.own;
+    if (rank.lost) {
+      fmt::format_to(out, kRow, i, rank.host, own.options.connections, "-", "-", "-", "-", "lost");
+      continue;
+    }
+    const Verdict verdict = judge_part(own);
+    const std::string why = verdict.reasons.empty() ? "" : ": " + verdict.reasons.front().code;
+    fmt::format_to(out, kRow, i, rank.host, own.options.connections,
+                   cli::format_rate(own.messages_per_second()), figure(own.latency(), 0.99),
+                   fmt::format("{:.0f} %", 100 * own.client.utilisation()), clock(rank),
+                   fmt::format("{}{}", name_of(verdict.status), why));
+  }
+}
+
 void errors(Out out, const Tally& tally) {
   fmt::format_to(out, "errors      ");
   if (tally.errors.empty() && tally.unanswered == 0 && tally.unsent == 0) {
@@ -187,6 +228,7 @@ std::string summary(const Result& result, const Verdict& verdict) {
   connects(out, result);
   stamps(out, result.tally.stamp_error);
   cpu(out, result);
+  ranks(out, result.ranks);
   errors(out, result.tally);
   conclusion(out, result, verdict);
   return text;

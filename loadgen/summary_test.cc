@@ -183,5 +183,28 @@ TEST(Summary, FitsATerminal) {
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100U) << line;
 }
 
+TEST(Summary, HasARowForEachRank) {
+  const std::string text = summary_of(total_of_ranks());
+  EXPECT_TRUE(has_line(text, "ranks       on 2 hosts")) << text;
+  EXPECT_TRUE(has_line(
+      text,
+      "  0   anna          2            50.0 k/s      99.0 ms   50 %   -                    valid"))
+      << text;
+  EXPECT_TRUE(has_line(text,
+                       "  1   bert          2            50.0 k/s      99.0 ms   50 %   -2.00 s "
+                       "+-15.0 us    questionable: client_stalled"))
+      << text;
+  EXPECT_TRUE(has_line(
+      text,
+      "  2   bert          2            -             -         -      -                    lost"))
+      << text;
+  EXPECT_NE(text.find("rank_lost: nothing was heard of rank 2 (bert) at the end"),
+            std::string::npos);
+}
+
+TEST(Summary, OfOneProcessHasNoRanks) {
+  EXPECT_EQ(summary_of(good_result()).find("ranks"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace loadgen

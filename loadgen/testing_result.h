@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "loadgen/histogram.h"
+#include "loadgen/ranks.h"
 #include "loadgen/result.h"
 
 namespace loadgen {
@@ -40,6 +43,25 @@ inline Result good_result() {
   result.tally.busy = 0.6;
   for (Tenths::Part& part : result.tally.tenths.parts) part = {10'000, 10'000 * 50'000'000LL};
   return result;
+}
+
+/// Three ranks on two hosts: a good one, one that was stopped for a while, one that was lost.
+inline Result total_of_ranks() {
+  std::vector<Rank> ranks(3);
+  for (Rank& rank : ranks) {
+    rank.host = "bert";
+    rank.own = good_result();
+  }
+  ranks[0].host = "anna";
+  ranks[1].clock_offset = -2 * net::kSecond;
+  ranks[1].clock_error = 15 * net::kMicrosecond;
+  ranks[1].own.tally.stalled = ranks[1].own.tally.longest_stall = net::kSecond / 4;
+  ranks[2].lost = true;
+  ranks[2].own = {};
+  ranks[2].own.options = good_result().options;
+  Options asked = good_result().options;
+  asked.connections = 6;
+  return total_of(std::move(ranks), asked);
 }
 
 }  // namespace loadgen

@@ -31,9 +31,11 @@ std::string time(double ns) { return cli::format_duration(std::llround(ns)); }
 
 class Judge {
  public:
-  explicit Judge(const Result& result) : result_(result), tally_(result.tally) {}
+  Judge(const Result& result, bool is_part)
+      : result_(result), tally_(result.tally), is_part_(is_part) {}
 
   Verdict operator()() {
+    ranks();
     answers();
     rate();
     connections();
@@ -42,8 +44,10 @@ class Judge {
               "lengthen --duration, or see that the server answers");
       return std::move(verdict_);
     }
-    client();
-    machine();
+    if (result_.ranks.empty()) {
+      client();
+      machine();
+    }
     steadiness();
     bookkeeping();
     samples();
@@ -58,6 +62,44 @@ class Judge {
   void questionable(const char* code, std::string message, std::string advice) {
     verdict_.status = std::max(verdict_.status, Verdict::Status::kQuestionable);
     verdict_.reasons.push_back({code, std::move(message), std::move(advice)});
+  }
+
+  // ---- what its ranks say of themselves: each knows its own process and machine
+
+  void ranks() {
+    for (std::size_t i = 0; i < result_.ranks.size(); ++i) {
+      const Rank& rank = result_.ranks[i];
+      rank_is(rank, fmt::format("rank {} ({})", i, rank.host));
+    }
+  }
+
+  void rank_is(const Rank& rank, const std::string& who) {
+    if (rank.lost) {
+      return invalid("rank_lost", fmt::format("nothing was heard of {} at the end", who),
+                     "it died, was stopped, or its network failed: its part is in no figure");
+    }
+    if (rank.late > 0) {
+      questionable(
+          "rank_late",
+          fmt::format("{} missed the start by {}", who, time(static_cast<double>(rank.late))),
+          "the load was not whole from the beginning: lengthen --warmup, and end what else "
+          "runs there");
+    }
+    const Verdict verdict = judge_part(rank.own);
+    if (verdict.reasons.empty()) return;
+    const auto is = [](const char* code) {
+      return [code](const Verdict::Reason& reason) { return reason.code == code; };
+    };
+    stalled_ = stalled_ || std::ranges::any_of(verdict.reasons, is("client_stalled"));
+    const Verdict::Reason& first = verdict.reasons.front();
+    const std::size_t more = verdict.reasons.size() - 1;
+    const std::string what = fmt::format("{}: {}: {}{}", who, first.code, first.message,
+                                         more == 0 ? "" : fmt::format("; and {} more", more));
+    if (verdict.status == Verdict::Status::kInvalid) {
+      invalid("rank_invalid", what, first.advice);
+    } else {
+      questionable("rank_questionable", what, first.advice);
+    }
   }
 
   // ---- what makes a run worthless
@@ -282,6 +324,7 @@ class Judge {
   }
 
   void samples() {
+    if (is_part_) return;
     const std::int64_t count = result_.latency().samples.count() + result_.latency().infinite;
     if (count >= kSamples) return;
     questionable("few_samples",
@@ -291,6 +334,7 @@ class Judge {
 
   const Result& result_;
   const Tally& tally_;
+  bool is_part_;
   Verdict verdict_;
   bool stalled_ = false;
 };
@@ -309,6 +353,8 @@ std::string_view name_of(Verdict::Status status) {
   return "invalid";
 }
 
-Verdict judge(const Result& result) { return Judge(result)(); }
+Verdict judge(const Result& result) { return Judge(result, false)(); }
+
+Verdict judge_part(const Result& own) { return Judge(own, true)(); }
 
 }  // namespace loadgen

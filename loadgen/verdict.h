@@ -30,4 +30,7 @@ std::string_view name_of(Verdict::Status status);
 
 Verdict judge(const Result& result);
 
+/// Of one rank: all but whether there are enough samples, for those of all ranks are put together.
+Verdict judge_part(const Result& own);
+
 }  // namespace loadgen

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "loadgen/testing_result.h"
@@ -255,6 +256,78 @@ TEST(Judge, ItsOwnStallIsNotBlamedOnTheServer) {
   const Verdict verdict = judge(result);
   ASSERT_EQ(verdict.reasons.size(), 1U);
   EXPECT_EQ(verdict.reasons[0].code, "client_stalled");
+}
+
+// ---- a run of several ranks
+
+std::vector<std::string> codes_of(const Verdict& verdict) {
+  std::vector<std::string> codes;
+  for (const auto& reason : verdict.reasons) codes.push_back(reason.code);
+  return codes;
+}
+
+Rank good_rank() {
+  Rank rank;
+  rank.host = "anna";
+  rank.own = good_result();
+  return rank;
+}
+
+Verdict verdict_of(std::vector<Rank> ranks) {
+  Options asked = good_result().options;
+  asked.connections *= ranks.size();
+  return judge(total_of(std::move(ranks), asked));
+}
+
+TEST(JudgeRanks, GoodRanksMakeAGoodRun) {
+  const Verdict verdict = verdict_of({good_rank(), good_rank()});
+  EXPECT_EQ(verdict.status, Verdict::Status::kValid);
+  EXPECT_TRUE(verdict.reasons.empty());
+}
+
+TEST(JudgeRanks, ALostOneMakesItInvalid) {
+  Rank lost;
+  lost.host = "bert";
+  lost.lost = true;
+  const Verdict verdict = verdict_of({good_rank(), lost});
+  EXPECT_EQ(verdict.status, Verdict::Status::kInvalid);
+  ASSERT_GE(verdict.reasons.size(), 1U);
+  EXPECT_EQ(verdict.reasons[0].code, "rank_lost");
+  EXPECT_NE(verdict.reasons[0].message.find("rank 1 (bert)"), std::string::npos);
+}
+
+TEST(JudgeRanks, ALateOneMakesItQuestionable) {
+  Rank late = good_rank();
+  late.late = 3 * net::kMillisecond;
+  const Verdict verdict = verdict_of({good_rank(), late});
+  EXPECT_EQ(verdict.status, Verdict::Status::kQuestionable);
+  EXPECT_EQ(codes_of(verdict), std::vector<std::string>{"rank_late"});
+  EXPECT_NE(verdict.reasons[0].message.find("3.00 ms"), std::string::npos);
+}
+
+TEST(JudgeRanks, AStalledOneIsNamedAndTheServerIsNotBlamed) {
+  Rank stalled = good_rank();
+  stalled.own.tally.stalled = stalled.own.tally.longest_stall = net::kSecond / 4;
+  for (Tenths::Part& part : stalled.own.tally.tenths.parts) part.messages = 40'000;
+  stalled.own.tally.tenths.parts[4].messages = 0;
+  const Verdict verdict = verdict_of({good_rank(), stalled});
+  EXPECT_EQ(codes_of(verdict), std::vector<std::string>{"rank_questionable"});
+  EXPECT_NE(verdict.reasons[0].message.find("rank 1 (anna): client_stalled: "), std::string::npos);
+}
+
+TEST(JudgeRanks, AnInvalidOneMakesItInvalid) {
+  Rank wrong = good_rank();
+  wrong.own.tally.corrupt = 1;
+  const Verdict verdict = verdict_of({good_rank(), wrong});
+  EXPECT_EQ(verdict.status, Verdict::Status::kInvalid);
+  EXPECT_EQ(codes_of(verdict), (std::vector<std::string>{"rank_invalid", "corrupt"}));
+}
+
+TEST(JudgeRanks, EnoughSamplesAreForTheTotalToHave) {
+  Rank few = good_rank();
+  have_samples(few.own, 600);
+  EXPECT_EQ(codes_of(judge(few.own)), std::vector<std::string>{"few_samples"});
+  EXPECT_TRUE(codes_of(judge_part(few.own)).empty());
 }
 
 }  // namespace

@@ -35,6 +35,7 @@
 #include "loadgen/rendezvous.h"
 #include "loadgen/schedule.h"
 #include "loadgen/self_watch.h"
+#include "loadgen/share.h"
 #include "loadgen/source_addresses.h"
 #include "loadgen/tally.h"
 #include "loadgen/turns.h"
@@ -58,13 +59,6 @@ struct Shared {
   bool spins = false;                            // a worker that waits uses CPU time
 };
 
-/// The part of the whole that falls to one worker.
-struct Share {
-  std::size_t worker = 0;
-  std::size_t first_connection = 0;
-  std::size_t connections = 0;
-};
-
 template <net::Engine IO>
 class Worker {
  public:
@@ -81,7 +75,7 @@ class Worker {
         stamps_(shared.options.pipeline),
         sources_(shared.options.target),
         watch_(shared.spins),
-        lost_(shared.options.seed + (std::uint64_t{share.worker} << 32)) {
+        lost_(shared.options.seed + (std::uint64_t{share.number} << 32)) {
     // In on_close a slot is still taken while another connection may set out. Where the stamps are
     // is known to the engine until it has set them, so they must not move then.
     connections_.reserve(share.connections + 1);
@@ -497,8 +491,8 @@ template <net::Engine IO>
 std::uint64_t Worker<IO>::share_of(std::uint64_t messages) const {
   if (messages == Phase::kUnlimited) return messages;
   const std::uint64_t upto = share_.first_connection + share_.connections;
-  return messages * upto / options_.connections -
-         messages * share_.first_connection / options_.connections;
+  return portion(messages, upto, options_.connections) -
+         portion(messages, share_.first_connection, options_.connections);
 }
 
 /// What the worker did with its own time in the window.
@@ -524,8 +518,8 @@ Schedule Worker<IO>::schedule_of(const Phase& phase) const {
   return Schedule(
       {.arrivals = options_.arrivals,
        .rate = static_cast<double>(*options_.rate) * part,
-       .phase = static_cast<double>(share_.worker) / static_cast<double>(options_.threads),
-       .seed = options_.seed + (std::uint64_t{share_.worker} << 32),
+       .phase = static_cast<double>(share_.number) / static_cast<double>(share_.workers),
+       .seed = options_.seed + (std::uint64_t{share_.number} << 32),
        .start = phase.start,
        .end = phase.end,
        .messages = share_of(phase.messages)});
