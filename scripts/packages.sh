@@ -56,6 +56,8 @@ dpkg-dev          dpkg-shlibdeps
 # libhdrhistogram-java is a reader of what --hdr writes; the test that runs it takes the java that is
 # there, and is skipped where there is none: a JRE is 200 MB.
 readonly PACKAGES_TEST="$PACKAGES_REPORT$PACKAGES_PEERS$PACKAGES_COSTS$PACKAGES_RECORDING$PACKAGES_PACKAGE
+libopenmpi-dev
+openmpi-bin       mpirun
 libgtest-dev
 libbenchmark-dev
 clang             clang++

@@ -11,7 +11,10 @@ from server_process import PROGRAMS, SANITIZER
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("readelf") is None, reason="readelf is not there (binutils)"),
-    pytest.mark.parametrize("program", ["echo-server", "loadgen", "echo-client"]),
+    pytest.mark.parametrize("program", [
+        "echo-server", "loadgen", "echo-client",
+        *(["loadgen-mpi"] if (PROGRAMS / "loadgen-mpi").exists() else []),
+    ]),
 ]
 
 ENDBR64 = b"\xf3\x0f\x1e\xfa"
