@@ -1,4 +1,5 @@
-"""scripts/compare: what result sets say about each other, in words and numbers."""
+"""scripts/compare: what result sets say about each other, in words and numbers; and with --merge,
+what results of several machines come to together."""
 
 import argparse
 import json
@@ -6,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from echobench import likeness, result_set, table
+from echobench import likeness, merge, result_set, table
 from echobench.command_line import Parser, percentage, run
 from echobench.comparison import (
     DOES_NOT_HOLD,
@@ -38,7 +39,12 @@ subject with the one of the same name in the first set.
 
 Each ratio comes with a 95 % interval over the blocks, and with words: faster, slower, no difference
 shown, too few runs. Unlike things are refused (size, mode, kernel, machine) unless --allow says
-that they may differ."""
+that they may differ.
+
+With --merge, the results of `loadgen --json` from several machines that loaded one server at one
+time are put together: counts are summed, histograms merged, and throughput is summed where the
+windows (started_at, warm-up, elapsed_s, by each machine's wall clock) have 90 % of the longest in
+common."""
 
 
 class Refused(Exception):
@@ -50,12 +56,16 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="compare",
         allow_abbrev=False,
-        usage=f"{called('compare')} DIR... [OPTION]...",
+        usage=f"{called('compare')} DIR... [OPTION]...\n"
+        f"       {called('compare')} --merge FILE... [OPTION]...",
         description=DESCRIPTION,
         epilog="Exit status: 0 fine; 1 could not write; 2 usage, or a file that cannot be read, or "
-        "unlike things;\n3 --fail-if-slower: slower, or not to be told.",
+        "unlike things;\n3 --fail-if-slower: slower, or not to be told; --merge: invalid.",
     )
-    parser.add_argument("sets", nargs="+", type=Path, metavar="DIR", help="a folder of results")
+    parser.add_argument("sets", nargs="+", type=Path, metavar="DIR",
+                        help="a folder of results; with --merge, a file that loadgen --json wrote")
+    parser.add_argument("--merge", action="store_true",
+                        help="put results of one time together: the total, and a row for each file")
     parser.add_argument("--baseline", metavar="NAME", help="compare with this subject (the "
                         "experiment's own baseline); of several sets, the first one's")
     parser.add_argument("--metric", action="append", choices=[each.key for each in METRICS],
@@ -68,7 +78,10 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fail-if-slower", metavar="5%", type=percentage,
                         help="exit status 3 where the quantity that counts is shown to be worse by "
                         "that or more, or where too few runs hold to tell")
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    if parsed.merge and (parsed.baseline or parsed.metric or parsed.fail_if_slower):
+        parser.error("--merge: --baseline, --metric and --fail-if-slower do not go with it")
+    return parsed
 
 
 def _aspects(text: str) -> frozenset[str]:
@@ -123,12 +136,15 @@ def refuse_unlike(sets: Sequence[ResultSet], allowed: frozenset[str]) -> None:
     if not common:
         loads = " / ".join(", ".join(each.name for each in one.manifest.workloads) for one in sets)
         raise Refused(f"no workload is in all of the sets: {loads}")
-    unlike = [each for each in likeness.differences(sets, common) if each.aspect not in allowed]
+    _refuse([each for each in likeness.differences(sets, common) if each.aspect not in allowed])
+
+
+def _refuse(unlike: Sequence[likeness.Difference]) -> None:
     if unlike:
         aspects = ",".join(dict.fromkeys(each.aspect for each in unlike))
         raise Refused(
             f"unlike things: {'; '.join(each.text for each in unlike)} "
-            f"(--allow={aspects} compares them all the same)"
+            f"(--allow={aspects} takes them all the same)"
         )
 
 
@@ -176,6 +192,8 @@ def failures(findings: Sequence[Finding], threshold: float) -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     """The exit status."""
     parsed = parse_arguments(arguments)
+    if parsed.merge:
+        return _merge(parsed)
     try:
         sets = [result_set.read(each) for each in parsed.sets]
         refuse_unlike(sets, parsed.allow)
@@ -192,13 +210,7 @@ def main(arguments: Sequence[str]) -> int:
     text = FORMATS[parsed.format](shown)
     if len(sets) > 1 and parsed.format == "text":
         _say("the sets were measured at different times: what changed between is in the ratios")
-    try:
-        if parsed.output is None:
-            sys.stdout.write(text)
-        else:
-            parsed.output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        _say(f"{parsed.output}: {error.strerror}")
+    if not _written(text, parsed.output):
         return 1
     if parsed.fail_if_slower is None:
         return 0
@@ -206,6 +218,45 @@ def main(arguments: Sequence[str]) -> int:
     for line in failed:
         _say(line)
     return RESULT_DOES_NOT_HOLD if failed else 0
+
+
+def _merge(parsed: argparse.Namespace) -> int:
+    """The exit status."""
+    try:
+        runs = [merge.read(each) for each in parsed.sets]
+        _refuse([each for each in merge.differences(runs) if each.aspect not in parsed.allow])
+    except (BadResults, Refused) as error:
+        _say(str(error))
+        return UNREADABLE
+    total = merge.total_of(runs)
+    for reason in total.reasons:
+        _say(f"{reason['code']}: {reason['message']}")
+    if not _written(MERGE_FORMATS[parsed.format](total), parsed.output):
+        return 1
+    return RESULT_DOES_NOT_HOLD if total.status == "invalid" else 0
+
+
+MERGE_FORMATS: dict[str, Callable[[merge.Total], str]] = {
+    "text": lambda total: table.render(merge.rows(total)) + "\n",
+    "markdown": lambda total: table.markdown(merge.rows(total)) + "\n",
+    "csv": lambda total: table.as_csv(merge.rows(total)),
+    "json": lambda total: json.dumps(
+        {"schema_version": 1, **merge.for_programs(total)}, indent=2) + "\n",
+    "latex": lambda total: table.latex(merge.rows(total)),
+}
+
+
+def _written(text: str, output: Path | None) -> bool:
+    """Says why, where it cannot be."""
+    try:
+        if output is None:
+            sys.stdout.write(text)
+        else:
+            output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _say(f"{output}: {error.strerror}")
+        return False
+    return True
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""HdrHistogram's V2 compressed encoding, read: what `histograms` in a result holds.
+"""HdrHistogram's V2 compressed encoding, read and written: what `histograms` in a result holds.
 
 The layout is that of loadgen/histogram.h: values from 0 ns to 1 h, three significant digits, so
 values below 2,048 have a bucket each and every power of two above is cut into 1,024. Histograms of
@@ -7,7 +7,9 @@ several slices are added; percentiles cannot be averaged.
 
 import base64
 import binascii
+import math
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +39,24 @@ class Histogram:
     def count(self) -> int:
         """How many samples."""
         return sum(self.counts)
+
+    def quantile(self, share: float, infinite: int = 0) -> int | None:
+        """The value, ns, that this share of the samples does not exceed; None where fewer than ten
+        lie above it. `infinite` are as many more that never ended, and so lie above all others."""
+        total = self.count + infinite
+        exact = share * total
+        # A product that is whole but for its rounding error is not to be rounded up.
+        whole = round(exact)
+        error = 2 * sys.float_info.epsilon * exact
+        rank = max(1, whole if abs(exact - whole) <= error else math.ceil(exact))
+        if rank > self.count or total - rank < SAMPLES_ABOVE:
+            return None
+        below = 0
+        for index, count in enumerate(self.counts):
+            below += count
+            if below >= rank:
+                return highest_of(index)
+        return None
 
     def curve(self) -> list[tuple[float, int]]:
         """Points (quantile, value in ns) in ascending order, one for each bucket that has samples:
@@ -71,6 +91,35 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
             if count:
                 sums[index] += count
     return Histogram(tuple(sums))
+
+
+def encode(histogram: Histogram) -> str:
+    """What decode() reads."""
+    payload = bytearray()
+    empty = 0
+    for count in histogram.counts:
+        if count == 0:
+            empty += 1
+            continue
+        if empty:
+            _put_zigzag(payload, 0 if empty == 1 else -empty)
+            empty = 0
+        _put_zigzag(payload, count)
+    if not payload:
+        _put_zigzag(payload, 0)
+    head = HEADER.pack(COOKIE | 0x10, len(payload), 0, 3, 1, HIGHEST, 1.0)
+    packed = zlib.compress(head + bytes(payload))
+    return base64.b64encode(struct.pack(">II", COMPRESSED_COOKIE | 0x10, len(packed))
+                            + packed).decode()
+
+
+def _put_zigzag(payload: bytearray, value: int) -> None:
+    """A count is below 2^53, so it takes eight bytes at most."""
+    rest = value * 2 if value >= 0 else -value * 2 - 1
+    while rest >= 0x80:
+        payload.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    payload.append(rest)
 
 
 def decode(text: str) -> Histogram:

@@ -80,7 +80,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     fresh.replace(path)
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
     """Of a plain file: from a device or a pipe it might never end."""
     if not path.is_file():
         raise BadResults(f"{str(path)!r}: no such file")
@@ -96,7 +96,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest alone. Raises BadResults."""
     path = folder / MANIFEST
     try:
-        return manifest_of(strict_json.parse(_text_of(path)))
+        return manifest_of(strict_json.parse(text_of(path)))
     except (strict_json.NotStrict, BadValue) as error:
         raise BadResults(f"{path}: {error}") from error
 
@@ -104,7 +104,7 @@ def read_manifest(folder: Path) -> Manifest:
 def _read_slices(path: Path, manifest: Manifest) -> list[Slice]:
     slices: list[Slice] = []
     met: set[tuple[int, str, str]] = set()
-    for number, line in enumerate(_text_of(path).split("\n"), start=1):
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
         if not line:
             continue
         try:
@@ -161,7 +161,7 @@ def slice_of(value: Any, manifest: Manifest) -> Slice:
     if (failure is None) == (result is None):
         raise BadValue("a slice has either a result or a failure")
     if result is not None:
-        _check_result(result)
+        check_result(result)
     if reader.whole("block") >= MOST_BLOCKS:
         raise BadValue(f"block {reader.whole('block')} is beyond every experiment")
     workload, subject = _name(reader, "workload"), _name(reader, "subject")
@@ -187,8 +187,9 @@ def slice_of(value: Any, manifest: Manifest) -> Slice:
     )
 
 
-def _check_result(result: Reader) -> None:
-    """What is read of loadgen's object later on; results/schema.json defines all of it."""
+def check_result(result: Reader) -> None:
+    """What is read of loadgen's object later on; results/schema.json defines all of it. Raises
+    BadValue."""
     _version(result, RESULT_SCHEMA_VERSION)
     result.object("throughput").number("messages_per_s")
     for name in ("latency_ns", "service_ns"):

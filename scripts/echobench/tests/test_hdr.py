@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from echobench.hdr import BadHistogram, Histogram, decode, highest_of, merged
+from echobench.hdr import BadHistogram, Histogram, decode, encode, highest_of, merged
 from echobench.tests.sample import encoded, recorded
 
 
@@ -53,6 +53,25 @@ def test_what_is_encoded_is_decoded() -> None:
     for _ in range(50):
         counts = [generator.choice([0, 0, 0, 1, 70, 10**6, 2**40]) for _ in range(300)] + [1]
         assert decode(encoded(counts)).counts == tuple(counts)
+        assert decode(encode(Histogram(tuple(counts)))).counts == tuple(counts)
+    assert decode(encode(Histogram(()))).count == 0
+
+
+def test_quantiles_are_those_that_loadgen_said() -> None:
+    result = json.loads(recorded())["result"]
+    histogram, said = decode(result["histograms"]["latency"]), result["latency_ns"]
+    for key, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999)):
+        assert histogram.quantile(share) == said[key]
+
+
+def test_a_quantile_needs_ten_samples_above_it_and_no_infinite_one_below() -> None:
+    samples = Histogram((0, 500, 480))
+    assert samples.quantile(0.5) == 1
+    assert samples.quantile(0.98) == 2 and samples.quantile(0.99) is None
+    assert samples.quantile(0.98, infinite=20) == 2
+    assert samples.quantile(0.981, infinite=20) is None
+    assert Histogram((0,) * 7 + (100,)).quantile(0.07) == 7
+    assert Histogram(()).quantile(0.5) is None
 
 
 @pytest.mark.parametrize("text", [
