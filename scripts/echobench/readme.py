@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from echobench import result_set, strict_json, table
+from echobench import cluster, result_set, strict_json, table
 from echobench.command_line import Parser, run
 from echobench.comparison import compare_all
 from echobench.costs import COSTS
@@ -162,6 +162,21 @@ def profile_block() -> str:
     )
 
 
+def cluster_block() -> str:
+    """How far many machines go, from what one did."""
+    folder, costs = ROOT / "results" / cluster.RECORD, ROOT / COSTS_RECORD
+    if not folder.exists() or not costs.exists():
+        return ""
+    record = result_set.read(folder)
+    found = cluster.measured(record, strict_json.parse(costs.read_text()))
+    return (
+        f"From `{repeat(record.manifest)}` on {record.manifest.started_at[:10]} "
+        f"({cluster.WORKLOAD}, {cluster.SIZE}-byte messages, {cluster.SUBJECT} on both sides), "
+        f"{_machine(_first_result(record))}, and from `scripts/costs`:\n\n"
+        f"{table.markdown(cluster.rows(found), left=3)}"
+    )
+
+
 def _of_preset(name: str, block: Callable[[ResultSet], str]) -> Callable[[], str]:
     def text() -> str:
         folder = ROOT / "results" / name
@@ -188,6 +203,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "sandbox-epoll": _of_preset("sandbox-epoll", beside_baseline_block),
         "sandbox-io_uring": _of_preset("sandbox-io_uring", beside_baseline_block),
     },
+    "docs/CLUSTER.md": {"limits": cluster_block},
 }
 
 
