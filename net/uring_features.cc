@@ -265,7 +265,9 @@ UringFeatures probe() {
   const unsigned flags = found.setup_flags() & ~unsigned{IORING_SETUP_CQSIZE};
   require_buffer_rings(may("buffer_rings") ? provides_buffer_rings(flags) : EINVAL);
   found.multishot_accept = may("multishot_accept") && has_multishot_accept(flags);
-  found.multishot_recv = may("multishot_recv") && has_multishot_recv(flags);
+  // Without defer_taskrun, completions call on the thread as a signal does, and a multishot receive
+  // can miss what has arrived (below). Linux 6.0 alone has the one without the other.
+  found.multishot_recv = found.defer_taskrun && may("multishot_recv") && has_multishot_recv(flags);
   found.registered_ring = may("registered_ring") && has_registered_ring(flags);
   found.silent_send = may("silent_send") && has_silent_send(flags);
   return found;

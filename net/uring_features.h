@@ -20,7 +20,7 @@ struct UringFeatures {
   bool coop_taskrun = false;      // 5.19: the second best: no interrupt to deliver a completion
   bool submit_all = false;        // 5.18: one bad request does not hold up those behind it
   bool multishot_accept = false;  // 5.19: one request, a completion per connection
-  bool multishot_recv = false;    // 6.0: one request, a completion per arrival
+  bool multishot_recv = false;    // 6.1, with defer_taskrun: one request, a completion per arrival
   bool silent_send = false;       // a send that completes at once posts nothing (see below)
   bool registered_ring = false;   // 5.18: no fget/fput of the ring per enter
   bool restricted = false;        // asked for: the ring refuses what the engine never asks for

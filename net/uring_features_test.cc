@@ -91,6 +91,7 @@ TEST_F(UringFeaturesTest, TheEnvironmentTakesRungsAway) {
   EXPECT_FALSE(without("multishot_accept").multishot_accept);
   EXPECT_FALSE(without("submit_all").submit_all);
   EXPECT_FALSE(without("defer_taskrun").defer_taskrun);
+  EXPECT_FALSE(without("defer_taskrun").multishot_recv);
   const UringFeatures several = without("silent_send,multishot_recv,submit_all");
   EXPECT_FALSE(several.silent_send || several.multishot_recv || several.submit_all);
   EXPECT_EQ(several.multishot_accept, all().multishot_accept);
