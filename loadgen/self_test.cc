@@ -270,7 +270,7 @@ class SelfTest {
   void heading() {
     utsname name{};
     ::uname(&name);
-    print("loadgen {} ({}) tests itself, --backend={}, Linux {} {}, {:%Y-%m-%d %H:%M UTC}\n\n",
+    print("loadgen {} ({}) tests itself, --backend={}\nLinux {} {}, {:%Y-%m-%d %H:%M UTC}\n\n",
           cli::version(), cli::git_revision(), backend_, name.release, name.machine,
           fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
   }
