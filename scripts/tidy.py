@@ -6,6 +6,7 @@ clean is not read again until something that the answer depends on changes: the 
 this repository that it includes, the compile command, .clang-tidy, or clang-tidy itself.
 """
 
+import argparse
 import concurrent.futures
 import hashlib
 import json
@@ -171,18 +172,22 @@ def check_all(sources: Sequence[Source], cache: Cache) -> int:
     return bad
 
 
-def main(build: Path) -> int:
+def main(build: Path, without_tests: bool) -> int:
     """Checks what is not known to be clean; the exit status."""
     version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
     common = version + (ROOT / ".clang-tidy").read_bytes() + Path(__file__).read_bytes()
     cache = Cache(CACHE, common)
     sources = sources_of(build)
+    if without_tests:
+        sources = [each for each in sources if not each.path.name.endswith(TEST_ENDINGS)]
     todo = [source for source in sources if not cache.knows(source)]
     print(f"clang-tidy: {len(todo)} of {len(sources)} sources to check", flush=True)
     return 1 if check_all(todo, cache) else 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: tidy.py BUILD_DIRECTORY")
-    sys.exit(main(Path(sys.argv[1]).resolve()))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("build", type=Path, help="the build tree")
+    parser.add_argument("--without-tests", action="store_true")
+    options = parser.parse_args()
+    sys.exit(main(options.build.resolve(), options.without_tests))

@@ -139,13 +139,13 @@ def faults_block() -> str:
 
 def soaks_block() -> str:
     """What was left of the servers after minutes, or an hour, of everything at once."""
-    parts = []
-    for path in sorted(ROOT.glob(SOAK_RECORDS)):
-        recorded = strict_json.parse(path.read_text())
-        parts.append(f"`{' '.join(recorded['command'])}` until {recorded['ended_at'][:10]}, Linux "
-                     f"{recorded['kernel']}:\n\n"
-                     f"{table.markdown(soak_rows(soaks_of(recorded)))}")
-    return "\n\n".join(parts)
+    records = [strict_json.parse(path.read_text()) for path in sorted(ROOT.glob(SOAK_RECORDS))]
+    if not records:
+        return "Not recorded yet."
+    findings = [each for record in records for each in soaks_of(record)]
+    commands = [f"- `{' '.join(each['command'])}` until {each['ended_at'][:10]}, Linux "
+                f"{each['kernel']}" for each in records]
+    return f"{table.markdown(soak_rows(findings))}\n\n" + "\n".join(commands)
 
 
 def profile_block() -> str:

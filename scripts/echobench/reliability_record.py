@@ -18,10 +18,10 @@ COMMAND = ["scripts/test", "--full", "--record"]
 def main(arguments: Sequence[str]) -> int:
     """The exit status."""
     parser = Parser(prog="reliability_record", allow_abbrev=False, description=__doc__)
-    parser.add_argument("evidence", type=Path, help="where the tests have left their lines")
     parser.add_argument("outcome", help="how the steps ended")
+    parser.add_argument("evidence", type=Path, nargs="+", help="where tests have left their lines")
     parsed = parser.parse_args(arguments)
-    lines = [json.loads(line) for line in parsed.evidence.read_text().splitlines()]
+    lines = [json.loads(line) for file in parsed.evidence for line in file.read_text().splitlines()]
     version = subprocess.run([ROOT / "build/release/bin/echo-server", "--version"], text=True,
                              capture_output=True, check=True).stdout.partition("\n")[0]
     record = {"command": COMMAND, "recorded_at": utc_now(), "version": version,
