@@ -20,9 +20,14 @@ def every_for(size: int) -> int:
     return messages_for(size) // 5
 
 
-def attack(server: Server, engine: str, size: int, pipeline: int, *more: object) -> Run:
+# Where every message is answered, or its connection ends: only a busy machine keeps one waiting.
+PATIENT = "60s"
+
+
+def attack(server: Server, engine: str, size: int, pipeline: int, *more: object,
+           timeout: str = "300ms") -> Run:
     return loadgen(server.address, f"--backend={engine}", "-s", size, "-p", pipeline,
-                   *(more or ("-c", 4, "-n", messages_for(size))), "--timeout=300ms")
+                   *(more or ("-c", 4, "-n", messages_for(size))), f"--timeout={timeout}")
 
 
 def sum_rule(result: dict[str, Any]) -> None:
@@ -68,7 +73,7 @@ def caught_corrupt(run: Run, server: Server, *kinds: str, seen: int = 1) -> None
 @pytest.mark.parametrize("engine", ENGINES)
 def test_one_bit_in_a_million_bytes(engine: str) -> None:
     with lying_server("flip") as server:
-        run = attack(server, engine, 64, 16, "-c", 4, "-n", 40_000)
+        run = attack(server, engine, 64, 16, "-c", 4, "-n", 40_000, timeout=PATIENT)
     assert server.injected >= 2
     caught_corrupt(run, server, "flipped")
     assert run.result["totals"]["errors"] == {"flipped": server.injected}
@@ -81,7 +86,7 @@ def test_a_flip_is_seen_at_every_place_of_a_message(engine: str, size: int, pipe
     # The distance is prime to the size, so the flips wander through the message, its edges and
     # whatever it holds to tell it from others; never are two in one message.
     with lying_server("flip", every=10 * size + 1 if size == 64 else 2 * size + 11) as server:
-        run = attack(server, engine, size, pipeline, "-c", 1, "-n", 900)
+        run = attack(server, engine, size, pipeline, "-c", 1, "-n", 900, timeout=PATIENT)
     caught_corrupt(run, server, "flipped")
     assert run.result["totals"]["errors"] == {"flipped": server.injected}
     assert run.result["totals"]["unanswered"] == 0
@@ -90,7 +95,7 @@ def test_a_flip_is_seen_at_every_place_of_a_message(engine: str, size: int, pipe
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_flip_in_a_large_message(engine: str) -> None:
     with lying_server("flip") as server:
-        run = attack(server, engine, 100_000, 1)
+        run = attack(server, engine, 100_000, 1, timeout=PATIENT)
     caught_corrupt(run, server, "flipped")
 
 
@@ -171,16 +176,16 @@ def test_what_is_missing_is_waited_for_and_counted(engine: str, fault: str, kind
 
 def test_the_loss_of_one_connection_does_not_stop_the_others() -> None:
     with lying_server("drop", at=20, every=0) as server:
-        run = attack(server, "epoll", 64, 1, "-c", 4, "-d", "400ms")
+        run = attack(server, "epoll", 64, 1, "-c", 4, "-n", 1000, timeout="2s")
     assert run.result["totals"]["unanswered"] == 1
-    assert run.result["totals"]["messages"] > 20
+    assert run.result["totals"]["messages"] == 999
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("pipeline", [1, 16])
 def test_false_alarm_of_one_byte_messages(engine: str, pipeline: int) -> None:
     with lying_server("none") as server:
-        run = attack(server, engine, 1, pipeline)
+        run = attack(server, engine, 1, pipeline, timeout=PATIENT)
     assert run.status == 0, run
     assert run.result["totals"]["errors"] == {} and run.result["verdict"]["status"] != "invalid"
 
@@ -190,7 +195,7 @@ def test_false_alarm_of_one_byte_messages(engine: str, pipeline: int) -> None:
 def test_a_flip_is_seen_in_messages_of_any_size(engine: str, size: int) -> None:
     count = 200 if size < 10_000 else 20
     with lying_server("flip", at=11 * size + size // 2, every=0) as server:
-        run = attack(server, engine, size, 4, "-c", 1, "-n", count)
+        run = attack(server, engine, size, 4, "-c", 1, "-n", count, timeout=PATIENT)
     assert run.status == 3 and run.result["totals"]["corrupt"] >= 1, run
     sum_rule(run.result)
 
@@ -209,7 +214,7 @@ def test_a_flip_is_seen_in_messages_of_any_size(engine: str, size: int) -> None:
 def test_an_early_end_of_a_connection(engine: str, fault: str, kinds: set[str],
                                       besides: set[str], size: int, pipeline: int) -> None:
     with lying_server(fault, size=size, at=30, every=0) as server:
-        run = attack(server, engine, size, pipeline)
+        run = attack(server, engine, size, pipeline, timeout=PATIENT)
     caught(run, server, kinds, {"unanswered", "connections_lost"}, besides)
     totals = run.result["totals"]
     assert totals["errors"].get(next(iter(kinds))) == 1
@@ -219,12 +224,12 @@ def test_an_early_end_of_a_connection(engine: str, fault: str, kinds: set[str],
 
 
 @pytest.mark.parametrize("fault,kind", [("close", "closed_by_peer"), ("reset", "connection_reset")])
-@pytest.mark.parametrize("load", [("-d", "500ms"), ("-n", 100_000)])
+@pytest.mark.parametrize("load,timeout", [(("-d", "500ms"), PATIENT), (("-n", 100_000), "3s")])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_where_every_connection_is_ended_the_run_ends_in_time(
-        engine: str, load: tuple[object, ...], fault: str, kind: str) -> None:
+        engine: str, load: tuple[object, ...], timeout: str, fault: str, kind: str) -> None:
     with lying_server(fault, at=10, every=1) as server:
-        run = attack(server, engine, 64, 1, "-c", 3, *load)
+        run = attack(server, engine, 64, 1, "-c", 3, *load, timeout=timeout)
     caught(run, server, {kind}, {"connections_lost", "unanswered"})
     totals = run.result["totals"]
     assert totals["messages"] == 10
@@ -238,7 +243,7 @@ def test_where_every_connection_is_ended_the_run_ends_in_time(
 def test_closed_right_after_accept(engine: str) -> None:
     with lying_server("close-on-accept") as server:
         # So many that some hear of both at once, of the connection and of its end.
-        run = attack(server, engine, 64, 1, "-c", 40, "-n", 1000)
+        run = attack(server, engine, 64, 1, "-c", 40, "-d", "300ms", timeout=PATIENT)
     # One that is made anew sends at once, and bytes that nobody reads turn FIN into a reset.
     caught(run, server, {"closed_by_peer"}, {"connections_lost", "no_samples"},
            {"connection_reset"})
@@ -294,7 +299,7 @@ def unblemished(run: Run) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_control_is_clean(engine: str, size: int, pipeline: int) -> None:
     with lying_server("none") as server:
-        unblemished(attack(server, engine, size, pipeline))
+        unblemished(attack(server, engine, size, pipeline, timeout=PATIENT))
     assert server.bytes_received == messages_for(size) * size
 
 
@@ -302,7 +307,7 @@ def test_the_control_is_clean(engine: str, size: int, pipeline: int) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_byte_by_byte_is_correct(engine: str, pipeline: int) -> None:
     with lying_server("dribble") as server:
-        run = attack(server, engine, 61, pipeline, "-c", 3, "-n", 100)
+        run = attack(server, engine, 61, pipeline, "-c", 3, "-n", 100, timeout=PATIENT)
     unblemished(run)
     assert run.result["totals"]["messages"] == 100, "one sample a message, not one a read"
 
@@ -310,7 +315,7 @@ def test_byte_by_byte_is_correct(engine: str, pipeline: int) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_late_reply_is_a_sample_and_its_lateness_is_measured(engine: str) -> None:
     with lying_server("delay", delay=0.05) as server:
-        run = attack(server, engine, 64, 2, "-c", 3, "-d", "200ms")
+        run = attack(server, engine, 64, 2, "-c", 3, "-d", "200ms", timeout=PATIENT)
     unblemished(run)
     totals = run.result["totals"]
     # Whatever was outstanding when the window ended was waited for.
@@ -321,7 +326,8 @@ def test_a_late_reply_is_a_sample_and_its_lateness_is_measured(engine: str) -> N
 
 def test_without_verification_a_flip_goes_unseen() -> None:
     with lying_server("flip", every=1000) as server:
-        run = attack(server, "epoll", 64, 4, "-c", 2, "-n", 1000, "--verify=off")
+        run = attack(server, "epoll", 64, 4, "-c", 2, "-n", 1000, "--verify=off",
+                     timeout=PATIENT)
     assert server.injected > 10
     unblemished(run)
     assert run.result["config"]["verify"] is False
