@@ -308,8 +308,6 @@ void ReadinessEngine<R>::accept_some() {
 template <Readiness R>
 bool ReadinessEngine<R>::accepted(int fd) {
   try {
-    due_.reserve(table_.places());  // with a place for everyone, no verb needs memory
-    serving_.reserve(table_.places());
     const ConnId id = adopt(fd);
     ++counters_.accepted;
     begin(id, table_[id.slot]);
@@ -339,7 +337,8 @@ template <Readiness R>
 ConnId ReadinessEngine<R>::connect(const Address& address, const Departure& departure) {
   Fd fd = socket_for(address, Mode::kNonBlocking, departure);
   const int socket_error = fd ? 0 : errno;
-  const ConnId id = adopt(fd.release());
+  const ConnId id = adopt(fd.get());
+  fd.release();
   Conn& conn = table_[id.slot];
   if (socket_error != 0) {
     fail(id, conn, socket_error);
@@ -356,8 +355,11 @@ ConnId ReadinessEngine<R>::connect(const Address& address, const Departure& depa
   return id;
 }
 
+/// With a place in every list for everyone, no verb needs memory later.
 template <Readiness R>
 ConnId ReadinessEngine<R>::adopt(int fd) {
+  due_.reserve(table_.places());
+  serving_.reserve(table_.places());
   const ConnId id = table_.add();
   table_[id.slot].fd = fd;
   return id;

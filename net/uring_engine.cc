@@ -82,12 +82,12 @@ void UringEngine::stop_listening() {
 }
 
 /// With a place in every list for everyone, no verb needs memory later.
-ConnId UringEngine::adopt(int accepted_fd) {
+ConnId UringEngine::adopt(int fd) {
   for (auto* list : {&silent_, &settling_, &due_, &serving_}) {
     list->reserve(table_.places());
   }
   const ConnId id = table_.add();
-  table_[id.slot].fd = accepted_fd;
+  table_[id.slot].fd = fd;
   return id;
 }
 
@@ -122,11 +122,13 @@ ConnId UringEngine::accepted(int result, bool more) {
 }
 
 ConnId UringEngine::connect(const Address& address, const Departure& departure) {
-  const ConnId id = table_.add();
+  Fd fd = socket_for(address, Mode::kBlocking, departure);
+  const int socket_error = fd ? 0 : errno;
+  const ConnId id = adopt(fd.get());
+  fd.release();
   Conn& conn = table_[id.slot];
-  conn.fd = socket_for(address, Mode::kBlocking, departure).release();
-  if (conn.fd < 0) {
-    fail(id, conn, errno);
+  if (socket_error != 0) {
+    fail(id, conn, socket_error);
     return id;
   }
   io_uring_prep_connect(request(Op::kConnect, id), conn.fd, address.data(), address.size());

@@ -191,7 +191,7 @@ class UringEngine {
   template <class H>
   void finish(H& handler, ConnId id, Conn& conn);
   ConnId accepted(int result, bool more);
-  ConnId adopt(int accepted_fd);
+  ConnId adopt(int fd);
   void connected(ConnId id, int result);
   void receive_failed(ConnId id, Conn& conn, int error);
   void set_aside(ConnId id, Conn& conn, Bytes bytes);

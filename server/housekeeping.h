@@ -54,6 +54,10 @@ class Housekeeping {
     connections_.set_owed(c, false);
     if (timed_) note_moved(io, c);
   }
+  /// Does what needs memory for this client. Where there is none, it is closed, and nobody else.
+  template <net::ServerEngine IO, class F>
+  bool or_close(IO& io, net::ConnId c, F&& act);
+
   void ended(net::ConnId c, int error) {
     counters_.ended_with(error);
     connections_.remove(c);
@@ -116,8 +120,13 @@ bool Housekeeping::admit(IO& io, net::ConnId c) {
     return false;
   }
   if (timed_) connections_.set_time(io.completed_at());
+  return or_close(io, c, [&] { connections_.add(c); });
+}
+
+template <net::ServerEngine IO, class F>
+bool Housekeeping::or_close(IO& io, net::ConnId c, F&& act) {
   try {
-    connections_.add(c);
+    act();
   } catch (const std::bad_alloc&) {
     counters_.ended_with(ENOMEM);
     io.close(c);

@@ -1,6 +1,7 @@
 // echo-server: read the command line, listen, say so, serve until a signal comes.
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -12,8 +13,10 @@
 #include <iterator>
 #include <limits>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "cli/complain.h"
@@ -72,12 +75,28 @@ void warn_of_surprises(const Options& options, const net::Address& address) {
   }
 }
 
+// Until it serves, a lack of memory ends it here and not by an exception: libraries need memory
+// where none may be thrown, before main() too.
+[[noreturn]] void end_without_memory() {
+  constexpr std::string_view kReason = "echo-server: Cannot allocate memory\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kReason.data(), kReason.size());
+  ::_exit(cli::kFailed);
+}
+
+struct StartUp {
+  StartUp() { std::set_new_handler(end_without_memory); }
+  static void is_over() { std::set_new_handler(nullptr); }
+};
+[[gnu::init_priority(101)]] const StartUp kStartUp;  // the first that the implementation leaves us
+
 void announce(const net::Address& address, net::Backend backend, const NotifySocket& manager) {
   const std::string line =
       fmt::format("listening on {} ({})\n", address.to_string(), net::name_of(backend));
+  const std::string status = "READY=1\nSTATUS=" + line;
+  StartUp::is_over();
   std::fputs(line.c_str(), stdout);  // who closed stdout does not want to know
   std::fflush(stdout);
-  manager.tell("READY=1\nSTATUS=" + line);
+  manager.tell(status);
 }
 
 net::Fd listener_for(const Options& options) {
@@ -97,11 +116,14 @@ std::optional<std::uint16_t> port_of(const std::optional<net::Address>& address)
   return address ? std::optional(address->port()) : std::nullopt;
 }
 
-/// Runs the service that was asked for, on this engine, and leaves it in `kept`.
+/// Runs the service that was asked for, on this engine, and leaves it in `kept`. `ready` is called
+/// when all is made that it needs.
 template <net::ServerEngine IO>
-int run_service(IO& io, const Options& options, Housekeeping& house, std::shared_ptr<void>& kept) {
+int run_service(IO& io, const Options& options, Housekeeping& house, std::shared_ptr<void>& kept,
+                const auto& ready) {
   const auto run = [&]<class Service>(std::shared_ptr<Service> service) {
     kept = service;
+    ready();
     return house.run(io, *service);
   };
   if constexpr (net::Engine<IO>) {
@@ -140,8 +162,8 @@ int serve(const Options& options) {
     const std::uint32_t most = max_connections(options);
     Housekeeping house(options, most, signals, std::move(manager), std::move(listen_overflows));
     enter(options.sandbox, backend, port_of(options.next_hop));
-    announce(address, backend, house.manager());
-    return run_service(io, options, house, service);
+    const auto ready = [&] { announce(address, backend, house.manager()); };
+    return run_service(io, options, house, service, ready);
   };
   return net::with_engine(backend, spin, run, use);
 }

@@ -8,8 +8,11 @@
 // travels after the bytes before it, and only that way; a reset travels both ways.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -61,8 +64,10 @@ class Relay {
 
   Leg& leg(net::ConnId c) { return legs_[c.slot]; }
   net::ConnId client_of(const Leg& leg) const { return leg.is_client ? leg.self : leg.other; }
-  void begin(net::ConnId c, net::ConnId other, bool is_client);
   void greet(IO& io, net::ConnId client);
+  void begin(IO& io, net::ConnId client, net::ConnId next);
+  void make_legs(net::ConnId client, net::ConnId next);
+  void finish(IO& io, Leg& from);
   void pass(IO& io, Leg& from, net::Bytes piece);
   void pass_fin(IO& io, Leg& from);
   void count_end(const Leg& ended, int error);
@@ -93,19 +98,29 @@ void Relay<IO>::greet(IO& io, net::ConnId client) {
     net::reset_on_close(io.fd(client));  // FIN alone would leave the other way open, all round
     return io.close(client);
   }
-  const net::ConnId next = io.connect(next_hop_, {.hop_limit = guard.next_hop_limit()});
-  begin(client, next, true);
-  begin(next, client, false);
+  house_.or_close(io, client, [&] {
+    begin(io, client, io.connect(next_hop_, {.hop_limit = guard.next_hop_limit()}));
+  });
 }
 
+/// The client is closed by who asked for this; the next hop would without legs be taken for one.
 template <net::Engine IO>
-void Relay<IO>::begin(net::ConnId c, net::ConnId other, bool is_client) {
-  if (legs_.size() <= c.slot) legs_.resize(c.slot + 1);
-  Leg& fresh = leg(c) = Leg{};
-  fresh.self = c;
-  fresh.other = other;
-  fresh.is_client = is_client;
-  if (!is_client && !signature_.empty()) fresh.stream = std::make_unique<SignedStream>();
+void Relay<IO>::begin(IO& io, net::ConnId client, net::ConnId next) try {
+  make_legs(client, next);
+} catch (const std::bad_alloc&) {
+  io.close(next);
+  throw;
+}
+
+/// Both or, where there is no memory for them, none.
+template <net::Engine IO>
+void Relay<IO>::make_legs(net::ConnId client, net::ConnId next) {
+  std::unique_ptr<SignedStream> stream;
+  if (!signature_.empty()) stream = std::make_unique<SignedStream>();
+  const auto places = std::size_t{std::max(client.slot, next.slot)} + 1;
+  if (legs_.size() < places) legs_.resize(places);
+  leg(client) = {.self = client, .other = next, .is_client = true, .stream = nullptr};
+  leg(next) = {.self = next, .other = client, .stream = std::move(stream)};
 }
 
 // ---- one way: from, to
@@ -114,20 +129,27 @@ template <net::Engine IO>
 void Relay<IO>::on_recv(IO& io, net::ConnId c, net::Bytes bytes) {
   Leg& from = leg(c);
   if (from.finished) return;  // it was told to end, and what it says now comes too late
-  SignedStream* stream = leg(from.other).stream.get();
-  if (bytes.empty()) {
-    from.finished = true;
-    return pass(io, from, stream ? stream->finish(signature_) : bytes);
-  }
+  if (bytes.empty()) return finish(io, from);
   house_.received(io, client_of(from), bytes.size());
-  pass(io, from, stream ? stream->sign(signature_, bytes) : bytes);
+  SignedStream* stream = leg(from.other).stream.get();
+  house_.or_close(io, c, [&] { pass(io, from, stream ? stream->sign(signature_, bytes) : bytes); });
+}
+
+template <net::Engine IO>
+void Relay<IO>::finish(IO& io, Leg& from) {
+  from.finished = true;
+  SignedStream* stream = leg(from.other).stream.get();
+  house_.or_close(io, from.self,
+                  [&] { pass(io, from, stream ? stream->finish(signature_) : net::Bytes()); });
 }
 
 template <net::Engine IO>
 void Relay<IO>::on_sent(IO& io, net::ConnId to) {
   leg(to).busy = false;
   SignedStream* stream = leg(to).stream.get();
-  pass(io, leg(leg(to).other), stream ? stream->sign_rest(signature_) : net::Bytes());
+  house_.or_close(io, to, [&] {
+    pass(io, leg(leg(to).other), stream ? stream->sign_rest(signature_) : net::Bytes());
+  });
 }
 
 /// Sends the piece, or, where there is none, takes the next step.
@@ -190,10 +212,7 @@ void Relay<IO>::drain(IO& io, net::ConnId c) {
   Leg& client = leg(c);
   Leg& next = leg(client.other);
   if (!next.open) return;
-  if (!client.finished && !next.busy && io.unread(c) == 0) {
-    client.finished = true;
-    pass(io, client, next.stream ? next.stream->finish(signature_) : net::Bytes());
-  }
+  if (!client.finished && !next.busy && io.unread(c) == 0) finish(io, client);
   if (client.passed_on && next.passed_on && net::unacknowledged(io, c) == 0) io.close(c);
 }
 

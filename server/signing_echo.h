@@ -19,20 +19,24 @@ class SigningEcho {
 
   void on_open(IO& io, net::ConnId c) {
     if (!house_.admit(io, c)) return;
-    if (streams_.size() <= c.slot) streams_.resize(c.slot + 1);
-    streams_[c.slot] = {};
-    io.recv(c);
+    const bool begun = house_.or_close(io, c, [&] {
+      if (streams_.size() <= c.slot) streams_.resize(c.slot + 1);
+      streams_[c.slot] = {};
+    });
+    if (begun) io.recv(c);
   }
 
   void on_recv(IO& io, net::ConnId c, net::Bytes bytes) {
     auto& [stream, finished] = streams_[c.slot];
     finished = bytes.empty();
-    if (finished) return pass(io, c, stream.finish(signature_));
-    if (house_.received(io, c, bytes.size())) pass(io, c, stream.sign(signature_, bytes));
+    if (!finished && !house_.received(io, c, bytes.size())) return;
+    house_.or_close(io, c, [&] {
+      pass(io, c, finished ? stream.finish(signature_) : stream.sign(signature_, bytes));
+    });
   }
 
   void on_sent(IO& io, net::ConnId c) {
-    pass(io, c, streams_[c.slot].stream.sign_rest(signature_));
+    house_.or_close(io, c, [&] { pass(io, c, streams_[c.slot].stream.sign_rest(signature_)); });
   }
 
   void on_close(IO&, net::ConnId c, int error) { house_.ended(c, error); }
