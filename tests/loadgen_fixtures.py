@@ -24,6 +24,7 @@ from typing import Any
 import jsonschema  # type: ignore[import]
 import pytest
 
+from expect import wait_until
 from server_process import PROGRAMS, SANITIZER, SANITIZER_REPORT, environment
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -139,13 +140,50 @@ def stopped_at_end(process: Process) -> Iterator[Process]:
                 pipe.close()
 
 
-def sockets_of(process: Process) -> int:
-    """How many it has open."""
-    found = 0
+def descriptors_of(process: Process) -> list[str]:
+    """What each stands for: a socket is "socket:[N]", and no later one has the same N."""
+    found = []
     for entry in os.scandir(f"/proc/{process.pid}/fd"):
         with contextlib.suppress(OSError):  # closed meanwhile
-            found += os.readlink(entry.path).startswith("socket:")
+            found.append(os.readlink(entry.path))
     return found
+
+
+def sockets_of(process: Process) -> int:
+    """How many it has open."""
+    return sum(name.startswith("socket:") for name in descriptors_of(process))
+
+
+MIB = 1 << 20
+
+
+class Footprint:
+    """What a run holds when its connections stand, to compare with when they were made anew. They
+    should have been lost once before: what is measured then has its place in the memory."""
+
+    def __init__(self, process: Process, most_sockets: int) -> None:
+        self.process, self.most_sockets = process, most_sockets
+        self.others = self.other_descriptors()
+        self.memory = self.resident_bytes()
+
+    def other_descriptors(self) -> int:
+        return sum(not name.startswith("socket:") for name in descriptors_of(self.process))
+
+    def resident_bytes(self) -> int:
+        pages = pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def expect_again(self) -> None:
+        wait_until(lambda: sockets_of(self.process) <= self.most_sockets,
+                   lambda: f"expected loadgen to hold {self.most_sockets} sockets at most, "
+                           f"it holds {sockets_of(self.process)}")
+        wait_until(lambda: self.other_descriptors() <= self.others,
+                   lambda: f"expected loadgen to hold {self.others} descriptors beside its sockets, "
+                           f"it holds {descriptors_of(self.process)}")
+        if SANITIZER:
+            return
+        grown = self.resident_bytes() - self.memory
+        assert grown <= MIB, f"expected loadgen's memory to be what it was, it grew by {grown} B"
 
 
 class Server:

@@ -61,16 +61,21 @@ def judge(ended: Run) -> str:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_at_any_time(server: Server, evidence: Evidence, engine: str) -> None:
+def test_at_any_time(server: Server, evidence: Evidence, tmp_path: pathlib.Path,
+                     engine: str) -> None:
     found = {"not begun": 0, "aborted": 0, "over": 0}
+    log = tmp_path / "log"
     for moment in moments(seed=1):
-        process = start("loadgen", server.address, f"--backend={engine}", *LOAD)
+        process = start("loadgen", server.address, f"--backend={engine}", f"--hdr={log}", *LOAD)
         with stopped_at_end(process):
             time.sleep(moment)
             process.send_signal(signal.SIGINT)
             ended = finish(process, time.monotonic())
         assert ended.seconds < AT_ONCE, f"it ended {ended.seconds} s after the signal"
-        found[judge(ended)] += 1
+        what = judge(ended)
+        found[what] += 1
+        assert list(tmp_path.iterdir()) == ([] if what == "not begun" else [log])
+        log.unlink(missing_ok=True)
     evidence(ROW, tries=TRIES, aborted=found["aborted"], over_already=found["over"],
              not_begun=found["not begun"], broken_results=0)
 

@@ -3,12 +3,16 @@ what was wrong and accounts for every message. And a long exchange with one that
 no false alarm."""
 
 import random
+import signal
+import time
 from typing import Any
 
 import pytest
 
 from evidence import Evidence
-from loadgen_fixtures import ENGINES, Run, Server, loadgen, lying_server
+from expect import wait_until
+from loadgen_fixtures import (ENGINES, Footprint, Process, Run, Server, descriptors_of, finish,
+                              loadgen, lying_server, start, stopped_at_end)
 from scale import tries
 from server_process import StartServer
 
@@ -76,6 +80,35 @@ def test_what_is_merely_odd_is_no_lie(evidence: Evidence, fault: str) -> None:
         assert run.result["totals"]["messages"] == MESSAGES
         account(run)
     evidence(ROW, runs=SEEDS, false_alarms=0)
+
+
+def await_new_sockets(process: Process, count: int) -> None:
+    seen: set[str] = set()
+
+    def enough() -> bool:
+        assert process.poll() is None, finish(process, time.monotonic())
+        seen.update(name for name in descriptors_of(process) if name.startswith("socket:"))
+        return len(seen) >= count
+    wait_until(enough, lambda: f"expected {count} sockets, only {len(seen)} were seen", seconds=60)
+
+
+@pytest.mark.parametrize("fault", ["close", "reset"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_connections_made_anew_leave_nothing(evidence: Evidence, engine: str, fault: str) -> None:
+    with lying_server(fault, at=7, every=7) as server:
+        process = start("loadgen", server.address, f"--backend={engine}", "--json=-", "--warmup=0",
+                        "-c", 4, "-d", "600s")
+        with stopped_at_end(process):
+            await_new_sockets(process, tries(30, 1000))
+            footprint = Footprint(process, 4)
+            await_new_sockets(process, tries(60, 2000))
+            footprint.expect_again()
+            process.send_signal(signal.SIGINT)
+            ended = finish(process, time.monotonic())
+    totals = ended.result["totals"]
+    assert totals["connections_remade"] >= tries(60, 2000), totals
+    account(ended)
+    evidence(ROW, connections_remade=totals["connections_remade"], descriptors_lost=0)
 
 
 MIB = 1 << 20

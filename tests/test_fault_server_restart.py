@@ -9,7 +9,7 @@ import pytest
 
 from evidence import Evidence
 from expect import wait_until
-from loadgen_fixtures import (ENGINES, Process, Run, finish, kept_port, run,
+from loadgen_fixtures import (ENGINES, Footprint, Process, Run, finish, kept_port, run,
                               sockets_of, start, stopped_at_end)
 from own_network import OwnNetwork, own_network
 from scale import tries
@@ -64,20 +64,23 @@ def account(result: dict[str, Any]) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_killed_and_back(launch: StartServer, evidence: Evidence, engine: str,
                          load: tuple[object, ...]) -> None:
-    kills = tries(2, 10)
+    kills = tries(3, 10)
+    footprint = None
     with kept_port() as port:
         server = launch(f"--port={port}")
         began = time.monotonic()
         process = begin(port, engine, "-d", "600s", *load)
         with stopped_at_end(process):
+            await_all_here(server, CONNECTIONS)
             for _ in range(kills):
-                await_all_here(server, CONNECTIONS)
                 server.process.kill()
                 server.process.wait()
                 wait_until(lambda: sockets_of(process) < CONNECTIONS,
                            "loadgen should notice that its server is gone", seconds=60)
                 server = launch(f"--port={port}")
-            await_all_here(server, CONNECTIONS)
+                await_all_here(server, CONNECTIONS)
+                footprint = footprint or Footprint(process, CONNECTIONS)
+                footprint.expect_again()
             ended = interrupted(process, began)
     assert ended.status == 130 and ended.result["aborted"] is True, ended
     account(ended.result)
@@ -143,18 +146,21 @@ def killed_by_ss(network: OwnNetwork, port: int) -> int:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_all_connections_are_reset(launch: StartServer, evidence: Evidence, engine: str) -> None:
     resets, killed = tries(3, 30), 0
+    footprint = None
     with own_network() as network:
         server = launch("--port=8888", before_exec=network.enter)
         began = time.monotonic()
         process = begin(8888, engine, "-d", "600s", preexec_fn=network.enter)
         with stopped_at_end(process):
+            await_all_here(server, CONNECTIONS)
             for number in range(1, resets + 1):
-                await_all_here(server, number * CONNECTIONS)
                 now = killed_by_ss(network, 8888)
                 if now == 0:
                     pytest.skip("this kernel resets no sockets (CONFIG_INET_DIAG_DESTROY)")
                 killed += now
-            await_all_here(server, (resets + 1) * CONNECTIONS)
+                await_all_here(server, (number + 1) * CONNECTIONS)
+                footprint = footprint or Footprint(process, CONNECTIONS)
+                footprint.expect_again()
             ended = interrupted(process, began)
     assert ended.status == 130, ended
     account(ended.result)
