@@ -8,13 +8,15 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from at_rest import Baseline, expect_asleep
+from chain import address_of, start_chain
 from conversation import (Conversation, Ended, ask, converse, distinct_data, exchange,
                           push_until_stuck, random_bytes, receive)
 from evidence import Evidence
@@ -33,6 +35,17 @@ NO_THREAD = "the thread that probes io_uring: Resource temporarily unavailable" 
 # The first call that is the program's own and not the loader's: which signals it waits for.
 FIRST_OF_OURS = re.compile(r"rt_sigprocmask\(SIG_BLOCK, \[HUP INT USR1 TERM\]")
 ANNOUNCEMENT = re.compile(r'write\(1, "listening on ')
+
+
+@dataclass
+class Subject:
+    """What is started again and again, and where strace(1) writes what it calls."""
+
+    backend: Backend
+    log: Path
+    options: Sequence[str] = ()
+
+
 # They know no lack of memory. brk(2) does, but tells it by the old break: what strace returns is a
 # very high one to libc. futex(2) knows it of locks that lend priority, which libc does not use.
 INFALLIBLE = {"brk", "exit", "exit_group", "futex", "getpid", "gettid", "rt_sigaction",
@@ -42,9 +55,10 @@ NETWORK = {"socket", "socketpair", "bind", "listen", "connect", "accept4", "sets
 
 
 @contextmanager
-def traced(backend: Backend, log: Path, *strace_options: str) -> "Iterator[subprocess.Popen[str]]":
+def traced(server: "Subject", *strace_options: str) -> "Iterator[subprocess.Popen[str]]":
+    log = server.log
     command = ["strace", "-f", "-o", str(log), *strace_options, str(PROGRAMS / "echo-server"),
-               f"--backend={backend.name}", "--port=0"]
+               f"--backend={server.backend.name}", "--port=0", *server.options]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, env=environment()) as process:
         try:
@@ -73,19 +87,19 @@ def end(process: "subprocess.Popen[str]", log: Path) -> None:
     process.wait(PATIENCE)
 
 
-def calls_of_the_start(backend: Backend, log: Path) -> list[tuple[str, int]]:
+def calls_of_the_start(server: Subject) -> list[tuple[str, int]]:
     """By name and number, of each thread for itself, as strace counts them when it injects: the
     third mmap is ("mmap", 3)."""
-    with traced(backend, log) as process:
+    with traced(server) as process:
         if first_line(process):
-            end(process, log)
+            end(process, server.log)
         else:
             pytest.skip(process.communicate()[1].strip())
     calls: list[tuple[str, int]] = []
     loader: set[tuple[str, int]] = set()  # a thread's first mmap would be the loader's too
     seen: dict[tuple[str, str], int] = {}
     ours = False
-    for line in log.read_text().splitlines():
+    for line in server.log.read_text().splitlines():
         ours = ours or FIRST_OF_OURS.search(line) is not None
         found = re.match(r"(\d+) +(\w+)\(", line)
         if found is None:
@@ -112,21 +126,21 @@ def some_of(calls: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return [(name, last[name]) for name in wanted if name in last]
 
 
-def start_without(backend: Backend, call: str, number: int, error: str, log: Path) -> str:
+def start_without(server: Subject, call: str, number: int, error: str) -> str:
     """How it ended: "refused" with the reason, or "served" without what failed."""
     what = f"{error} from {call} number {number}"
-    with traced(backend, log, "-e", f"inject={call}:error={error}:when={number}") as process:
+    with traced(server, "-e", f"inject={call}:error={error}:when={number}") as process:
         line = first_line(process)
         if line:
             address = line.split()[2].rpartition(":")
             expect_served(address[0], int(address[2]), what)
-            end(process, log)
+            end(process, server.log)
         stderr = process.communicate(timeout=PATIENCE)[1]
-    assert "(INJECTED)" in log.read_text(), f"expected {what}, it was not called so often"
+    assert "(INJECTED)" in server.log.read_text(), f"expected {what}, it was not called so often"
     if line:
         assert process.returncode == 0, f"{what}: exit code {process.returncode}: {stderr!r}"
         return "served"
-    unavailable = 4 if backend.name == "io_uring" else 1
+    unavailable = 4 if server.backend.name == "io_uring" else 1
     assert process.returncode in (1, unavailable), (
         f"{what}: expected exit code 1, got {process.returncode}: {stderr!r}")
     assert REASONS[error] in stderr or NO_THREAD in stderr, (
@@ -151,23 +165,36 @@ def skip_under_a_sanitizer() -> None:
         pytest.skip("the sanitizer makes calls of its own, and cannot be traced or limited")
 
 
-def test_start_up_ends_with_the_reason(backend: Backend, tmp_path: Path,
-                                       evidence: Evidence) -> None:
-    needs_strace()
-    skip_under_a_sanitizer()
-    log = tmp_path / "calls"
-    calls = some_of(calls_of_the_start(backend, log))
+def fail_each_call_of_the_start(server: Subject, evidence: Evidence) -> None:
+    calls = some_of(calls_of_the_start(server))
     outcomes = []
     for error in REASONS if FULL else ["ENOMEM"]:
         for call, number in calls:
             if error == "ENOBUFS" and call not in NETWORK:
                 continue
-            log.unlink()
-            outcomes.append(start_without(backend, call, number, error, log))
+            server.log.unlink()
+            outcomes.append(start_without(server, call, number, error))
     assert "refused" in outcomes, "expected some of the calls to be indispensable"
     evidence("ENOMEM, ENOBUFS", start_up_calls_failed=len(outcomes),
              ended_with_the_reason=outcomes.count("refused"),
              served_without=outcomes.count("served"))
+
+
+@pytest.mark.parametrize("options", [[], ["--sign=node"]], ids=["echo", "sign"])
+def test_start_up_ends_with_the_reason(backend: Backend, tmp_path: Path, evidence: Evidence,
+                                       options: list[str]) -> None:
+    needs_strace()
+    skip_under_a_sanitizer()
+    fail_each_call_of_the_start(Subject(backend, tmp_path / "calls", options), evidence)
+
+
+@pytest.mark.relays
+def test_start_up_of_a_relay_ends_with_the_reason(start_server: StartServer, backend: Backend,
+                                                  tmp_path: Path, evidence: Evidence) -> None:
+    needs_strace()
+    skip_under_a_sanitizer()
+    options = [f"--relay={address_of(start_server())}"]
+    fail_each_call_of_the_start(Subject(backend, tmp_path / "calls", options), evidence)
 
 
 # ---- while it serves
@@ -237,17 +264,37 @@ def task_that_calls(call: str, party: Party) -> int:
     return party.server.pid
 
 
+def calls_of_a_relay(backend: Backend) -> list[tuple[str, str]]:
+    more = {"io_uring": ["socket"]}.get(backend.name, ["socket", "connect"])
+    errors = ["ENOMEM", "ENOBUFS"] if FULL else ["ENOBUFS"]
+    return calls_of(backend) + [(call, error) for call in more for error in errors]
+
+
 def test_call_that_fails_once_costs_one_connection_at_most(
         start_server: StartServer, backend: Backend, tmp_path: Path, evidence: Evidence) -> None:
     needs_strace()
-    server = start_server()
+    expect_one_lost_at_most(start_server(), calls_of(backend), tmp_path, evidence)
+
+
+@pytest.mark.relays
+def test_call_of_a_relay_that_fails_once_costs_one_connection_at_most(
+        start_server: StartServer, backend: Backend, tmp_path: Path, evidence: Evidence) -> None:
+    needs_strace()
+    relay, echo = start_chain(start_server, 2)
+    at_rest = echo.fds()
+    expect_one_lost_at_most(relay, calls_of_a_relay(backend), tmp_path, evidence)
+    echo.await_fds(at_rest)
+
+
+def expect_one_lost_at_most(server: EchoServer, calls: list[tuple[str, str]], directory: Path,
+                            evidence: Evidence) -> None:
     baseline = Baseline(server, at_once=4 * MEMBERS)
     failed = lost = 0
-    for call, error in calls_of(backend):
+    for call, error in calls:
         for which in WHICH:
             party = Party(server)
             party.go_on()
-            log = tmp_path / f"{call}-{error}-{which}"
+            log = directory / f"{call}-{error}-{which}"
             with failing(task_that_calls(call, party), call, error, log, which) as failures:
                 for _ in range(ROUNDS):
                     party.go_on()
