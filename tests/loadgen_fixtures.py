@@ -178,8 +178,8 @@ class Footprint:
                    lambda: f"expected loadgen to hold {self.most_sockets} sockets at most, "
                            f"it holds {sockets_of(self.process)}")
         wait_until(lambda: self.other_descriptors() <= self.others,
-                   lambda: f"expected loadgen to hold {self.others} descriptors beside its sockets, "
-                           f"it holds {descriptors_of(self.process)}")
+                   lambda: f"expected loadgen to hold {self.others} descriptors beside its "
+                           f"sockets, it holds {descriptors_of(self.process)}")
         if SANITIZER:
             return
         grown = self.resident_bytes() - self.memory

@@ -45,7 +45,7 @@ def test_each_connection_carries_so_many(engine: str, churn: int, connections: i
 @pytest.mark.parametrize("engine", ENGINES)
 def test_connects_are_reported(engine: str) -> None:
     with lying_server("none") as server:
-        ended = loadgen(server.address, f"--backend={engine}", "--churn=2", "-c", 4, "-d", "500ms")
+        ended = loadgen(server.address, f"--backend={engine}", "--churn=2", "-c", 4, "-n", 2000)
     result = ended.result
     connects = result["connect_ns"]
     per_s, elapsed = result["throughput"]["connects_per_s"], result["totals"]["elapsed_s"]
@@ -106,7 +106,7 @@ def test_what_follows_the_last_reply_is_noticed(engine: str) -> None:
 @pytest.mark.parametrize("fault", ["flip", "drop", "reset", "close", "close-on-accept"])
 def test_with_a_faulty_server_it_ends_and_says_so(engine: str, fault: str) -> None:
     with lying_server(fault, at=300, every=500) as server:
-        ended = loadgen(server.address, f"--backend={engine}", "--churn=3", "-c", 4, "-d", "300ms",
+        ended = loadgen(server.address, f"--backend={engine}", "--churn=3", "-c", 4, "-n", 1000,
                         "--timeout=300ms")
     assert ended.status == 3 and ended.seconds < 10
     assert ended.result["verdict"]["status"] == "invalid"
@@ -130,7 +130,7 @@ def test_with_a_server_that_goes_away_the_run_ends_in_time(engine: str) -> None:
         address = "127.0.0.1:%d" % listener.getsockname()[1]
         thread = threading.Thread(target=serve_some, args=(listener, 50))
         thread.start()
-        ended = loadgen(address, f"--backend={engine}", "--churn=5", "-d", "2s")
+        ended = loadgen(address, f"--backend={engine}", "--churn=5", "-n", 1000, "--timeout=3s")
         thread.join()
     assert ended.status == 3 and ended.seconds < 20
     totals = ended.result["totals"]

@@ -75,9 +75,9 @@ def test_n_is_exact(engine: str) -> None:
 
 
 def test_a_slow_rate_is_not_taken_for_a_stall(echo: Server) -> None:
-    run = loadgen(echo.address, "-r", 4, "-n", 3, "--timeout=100ms")
+    run = loadgen(echo.address, "-r", 1, "-n", 3, "--timeout=900ms")
     assert run.status == 0 and run.result["totals"]["messages"] == 3, run
-    assert run.result["totals"]["elapsed_s"] >= 0.5
+    assert run.result["totals"]["elapsed_s"] >= 1.9
 
 
 def test_a_window_lasts_as_long_as_asked_though_nothing_more_is_due(echo: Server) -> None:

