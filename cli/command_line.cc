@@ -68,9 +68,15 @@ int edit_distance(std::string_view from, std::string_view to) {
   return row.back();
 }
 
+/// The group of what --help does not show. (CLI11's own, "", takes an option's name as well.)
+constexpr const char* kHidden = "hidden";
+
+bool is_hidden(const CLI::Option& option) { return option.get_group() == kHidden; }
+
 std::vector<std::string> long_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
+    if (is_hidden(*option)) continue;
     for (const std::string& name : option->get_lnames()) names.push_back(name);
   }
   return names;
@@ -247,7 +253,7 @@ class HelpFormatter : public CLI::Formatter {
     for (const std::string& group : app->get_groups()) {
       const std::vector<const CLI::Option*> options =
           app->get_options([&group](const CLI::Option* option) {
-            return option->get_group() == group && option->nonpositional();
+            return option->get_group() == group && option->nonpositional() && !is_hidden(*option);
           });
       if (!options.empty()) help += make_group(group, false, options);
     }
@@ -283,6 +289,7 @@ class HelpFormatter : public CLI::Formatter {
 std::size_t description_column(const CLI::App& app) {
   std::size_t widest = 0;
   for (const CLI::Option* option : app.get_options()) {
+    if (is_hidden(*option)) continue;
     const std::size_t width = columns(left_column(*option));
     if (width <= kWidestName) widest = std::max(widest, width);
   }
@@ -377,6 +384,8 @@ void CommandLine::flag(const std::string& names, const std::string& help,
                        std::function<void()> set) {
   impl_->add(impl_->app.add_flag(names, help), [set = std::move(set)](std::string_view) { set(); });
 }
+
+void CommandLine::hide(const std::string& name) { impl_->app.get_option(name)->group(kHidden); }
 
 void CommandLine::positional(const std::string& value_name, const std::string& help, int max_count,
                              std::function<void(std::string_view)> set) {

@@ -43,6 +43,10 @@ class CommandLine {
   /// An option without a value.
   void flag(const std::string& names, const std::string& help, std::function<void()> set);
 
+  /// Keeps an option that was added out of --help, and out of guesses at what was meant: it is
+  /// there for the program to say why it is refused.
+  void hide(const std::string& name);
+
   /// The arguments that are no options; at most one list of them, of at most `max_count`. `set` is
   /// called once for each. The usage line shows `value_name` as "[NAME]" or "[NAME]...", or as it
   /// is where it has brackets of its own: "[HOST:PORT] [MESSAGE]...".

@@ -384,6 +384,20 @@ TEST(Help, WinsOverWhatFollowsAndOverBadValues) {
   }
 }
 
+TEST(Help, DoesNotOfferAHiddenOption) {
+  const std::string line = "  -q, --quiet          No live line\n";
+  std::string help = kHelp;
+  help.erase(help.find(line), line.size());
+  const auto run = [](const Strings& args) {
+    Program program;
+    program.line.hide("--quiet");
+    return std::pair(program.run(args), program.calls);
+  };
+  EXPECT_EQ(run({"--help"}).first.out, help);
+  EXPECT_EQ(run({"--quite"}).first.err, "loadgen: unknown option '--quite', see --help\n");
+  EXPECT_EQ(run({"--quiet"}).second, Strings{"quiet"});
+}
+
 TEST(Help, ShowsHowManyArgumentsThereMayBe) {
   const auto usage = [](const std::string& name, int max_count) {
     cli::CommandLine line("echo-client", "Says it.");

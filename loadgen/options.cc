@@ -183,7 +183,9 @@ bool self_test_alone(int argc, const char* const* argv) {
   return true;
 }
 
-/// What a single process can do and ranks cannot.
+/// What a single process can do and ranks cannot: not offered to them, but refused with a reason.
+constexpr std::array kForOneOnly{"--self-test", "--slo", "--hdr"};
+
 std::optional<std::string> for_one_only(const Options& options) {
   if (options.self_test) return "--self-test: is of one process: run loadgen on each host";
   if (options.slo) return "--slo: is of one process: give --rate instead, and search by hand";
@@ -226,6 +228,9 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv,
   line.group("Trust");
   line.flag("--self-test", "measure servers with known faults; see whether they are noticed",
             [&] { options.self_test = true; });
+  if (of_ranks) {
+    for (const char* name : kForOneOnly) line.hide(name);
+  }
   line.footer(of_ranks ? kFooterOfRanks : kFooter);
   if (const auto code = line.parse(argc, argv)) return *code;
 

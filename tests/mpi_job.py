@@ -30,9 +30,9 @@ needs_mpi = [
 ]
 
 # What an MPI allocates at its start it keeps, and its own checks are not ours.
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 MPI_ENVIRONMENT = {
-    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "ASAN_OPTIONS": "exitcode=99:detect_leaks=0", "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    **AS_ROOT, "ASAN_OPTIONS": "exitcode=99:detect_leaks=0", "OMPI_MCA_rmaps_base_oversubscribe": "1",
     "OMPI_MCA_hwloc_base_binding_policy": "none",
 }
 
@@ -140,68 +140,88 @@ def remove(name: str) -> None:
     subprocess.run(["ip", "netns", "del", name], timeout=30, check=False)
 
 
-AGENT = """\
+ENTER = """\
     #!/bin/sh
-    # In the place of ssh: HOST is a network namespace, and gets a name of its own.
-    while [ "${1#-}" != "$1" ]; do shift; done
+    # HOST COMMAND...: runs it there, under the host's own name, where all know each other's.
+    [ -e "/run/netns/{prefix}$1" ] || {{ echo "enter: no host $1" >&2; exit 255; }}
+    exec ip netns exec "{prefix}$1" unshare --uts sh -c '
+        hostname "$0" && mount --bind {names} /etc/hosts && exec "$@"' "$@"
+"""
+SSH = """\
+    #!/bin/sh
+    # [OPTION]... HOST COMMAND...: in the place of ssh.
+    while [ "${{1#-}}" != "$1" ]; do shift; done
     host=$1
     shift
-    [ -e "/run/netns/$host" ] || { echo "agent: no host $host" >&2; exit 255; }
-    exec ip netns exec "$host" unshare --uts sh -c 'hostname "$0"; exec sh -c "$1"' "$host" "$*"
+    exec {enter} "$host" sh -c "$*"
 """
+
+
+def script(path: Path, text: str, **names: object) -> Path:
+    path.write_text(textwrap.dedent(text).format(**names))
+    path.chmod(0o755)
+    return path
 
 
 @dataclasses.dataclass
 class Hosts:
-    """Hosts on one wire; the first is where mpirun and the server run."""
+    """Hosts on one wire, each a network namespace; tests have theirs at the same time."""
 
     names: list[str]
+    prefix: str  # of a host's name: its namespace
     hostfile: Path
-    agent: Path
+    enter_script: Path
+    ssh: Path
+
+    def namespace(self, host: int) -> str:
+        return self.prefix + self.names[host]
 
     def inside(self, host: int) -> tuple[str, ...]:
-        return ("ip", "netns", "exec", self.names[host], "unshare", "--uts", "sh", "-c",
-                'hostname "$0"; exec "$@"', self.names[host])
+        return (str(self.enter_script), self.names[host])
 
     def enter(self, host: int) -> None:
-        """For `before_exec`: what is started so is on that host."""
-        with open(f"/run/netns/{self.names[host]}") as namespace:
+        """For `before_exec`: what is started so is in that host's network."""
+        with open(f"/run/netns/{self.namespace(host)}") as namespace:
             if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
-
-    def address(self, host: int) -> str:
-        return f"10.78.0.{host + 1}"
 
     def mpirun(self) -> tuple[str, ...]:
         wire = "10.78.0.0/24"
         return ("--hostfile", str(self.hostfile), "--map-by", "node", "--mca", "plm_rsh_agent",
-                str(self.agent), "--mca", "oob_tcp_if_include", wire, "--mca", "btl",
+                str(self.ssh), "--mca", "oob_tcp_if_include", wire, "--mca", "btl",
                 "self,tcp", "--mca", "btl_tcp_if_include", wire)
+
+    @staticmethod
+    def address(host: int) -> str:
+        return f"10.78.0.{host + 1}"
 
 
 @contextlib.contextmanager
-def hosts_on_a_wire(count: int, where: Path) -> Iterator[Hosts]:
-    """Network namespaces joined by veth pairs to a bridge, which is in one of its own."""
+def hosts_on_a_wire(names: list[str], where: Path) -> Iterator[Hosts]:
+    """Joined by veth pairs to a bridge, which is in a namespace of its own."""
     if shutil.which("ip") is None or os.geteuid() != 0:
         pytest.skip("network namespaces need root, and ip from iproute2")
-    names = [f"echobench-{os.getpid()}-{number}" for number in range(count)]
-    switch = f"echobench-{os.getpid()}-switch"
+    prefix = f"echobench-{os.getpid()}-"
+    switch = prefix + "switch"
+    hostfile = where / "hosts"
+    hostfile.write_text("".join(f"{name} slots=1\n" for name in names))
+    etc_hosts = where / "etc-hosts"
+    etc_hosts.write_text("127.0.0.1 localhost\n" + "".join(
+        f"{Hosts.address(number)} {name}\n" for number, name in enumerate(names)))
+    enter = script(where / "enter", ENTER, prefix=prefix, names=etc_hosts)
+    hosts = Hosts(names, prefix, hostfile, enter, script(where / "ssh", SSH, enter=enter))
     with contextlib.ExitStack() as cleanup:
-        for name in [switch, *names]:
-            ip_or_skip("netns", "add", name)
-            cleanup.callback(remove, name)
-            ip_or_skip("-n", name, "link", "set", "lo", "up")
+        for namespace in [switch, *map(hosts.namespace, range(len(names)))]:
+            ip_or_skip("netns", "add", namespace)
+            cleanup.callback(remove, namespace)
+            ip_or_skip("-n", namespace, "link", "set", "lo", "up")
         ip_or_skip("-n", switch, "link", "add", "wire", "type", "bridge")
         ip_or_skip("-n", switch, "link", "set", "wire", "up")
-        for number, name in enumerate(names):
+        for number in range(len(names)):
+            own = hosts.namespace(number)
             ip_or_skip("-n", switch, "link", "add", f"port{number}", "type", "veth",
-                       "peer", "name", "eth0", "netns", name)
+                       "peer", "name", "eth0", "netns", own)
             ip_or_skip("-n", switch, "link", "set", f"port{number}", "master", "wire", "up")
-            ip_or_skip("-n", name, "address", "add", f"10.78.0.{number + 1}/24", "dev", "eth0")
-            ip_or_skip("-n", name, "link", "set", "eth0", "up")
-        hostfile = where / "hosts"
-        hostfile.write_text("".join(f"{name} slots=1\n" for name in names))
-        agent = where / "agent"
-        agent.write_text(textwrap.dedent(AGENT))
-        agent.chmod(0o755)
-        yield Hosts(names, hostfile, agent)
+            ip_or_skip("-n", own, "address", "add", f"{hosts.address(number)}/24", "dev", "eth0")
+            ip_or_skip("-n", own, "link", "set", "eth0", "up")
+        yield hosts

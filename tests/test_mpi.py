@@ -1,6 +1,7 @@
 """loadgen-mpi on one machine: the total is the sum of its ranks, sample by sample, and one rank
 speaks for all."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def expect_one_line(ended: Ended, status: int, *words: str) -> None:
     (["-c", 4, "-t", 2], ["--connections", "2 threads"]),
     (["-c", 4, "--slo=p99<2ms"], ["--slo"]),
     (["-c", 4, "--hdr=/tmp/x"], ["--hdr"]),
+    (["--self-test"], ["--self-test"]),
     (["-c", 0], ["--connections", "0"]),
     (["--nonsense"], ["--nonsense"]),
     (["-c", 4, "-d", "1s", "-n", 5], ["--messages", "--duration"]),
@@ -169,3 +171,4 @@ def test_help_and_version(tmp_path: Path) -> None:
     for option, word in (("--help", "mpirun -n"), ("--version", "loadgen-mpi ")):
         ended = run(tmp_path, "127.0.0.1:9", option)
         assert ended.status == 0 and ended.stdout.count(word) == 1, ended
+        assert not re.search("--(slo|hdr|self-test)", ended.stdout), "these are refused"

@@ -17,7 +17,7 @@ from test_mpi_faults import expect_lost
 
 pytestmark = needs_mpi
 
-HOSTS = 4
+HOSTS = ["host0", "host1", "host2", "host3"]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_four_hosts(hosts: Hosts, launch: StartServer, tmp_path: Path, engine: s
     if ended.status == 4:
         pytest.skip(ended.stderr)
     assert ended.status == 0 and ended.result is not None, ended
-    expect_sum(ended.result, HOSTS)
+    expect_sum(ended.result, len(HOSTS))
     expect_common_clock(ended.result)
     assert sorted(row["host"] for row in ended.result["ranks"]) == hosts.names
     assert ended.result["totals"]["connections_opened"] == 40
@@ -78,16 +78,16 @@ def test_host_from_which_the_server_is_not_reached(hosts: Hosts, launch: StartSe
                                                    tmp_path: Path) -> None:
     """One line names the rank and its host, and no load is made without it."""
     other = "10.79.0.1"
-    ip_or_skip("-n", hosts.names[0], "address", "add", f"{other}/32", "dev", "lo")
-    for name in hosts.names[1:-1]:
-        ip_or_skip("-n", name, "route", "add", other, "via", hosts.address(0))
-    ip_or_skip("-n", hosts.names[-1], "route", "add", "prohibit", other)
+    ip_or_skip("-n", hosts.namespace(0), "address", "add", f"{other}/32", "dev", "lo")
+    for host in (1, 2):
+        ip_or_skip("-n", hosts.namespace(host), "route", "add", other, "via", hosts.address(0))
+    ip_or_skip("-n", hosts.namespace(3), "route", "add", "prohibit", other)
     server = server_on(hosts, launch, bind="0.0.0.0")
     ended = run(tmp_path, f"{other}:{server.port}", "-c", 8, "-d", "20s", mpirun=hosts.mpirun(),
                 prefix=hosts.inside(0))
     assert ended.status == 1 and ended.result is None, ended
     [line] = ended.lines()
-    assert re.search(r"rank \d \(echobench-\d+-3\): cannot connect to 10.79.0.1:\d+: ", line), line
+    assert re.search(r"rank \d \(host3\): cannot connect to 10.79.0.1:\d+: ", line), line
     assert ended.seconds < 15
 
 
