@@ -27,11 +27,12 @@ class SigningEcho {
   }
 
   void on_recv(IO& io, net::ConnId c, net::Bytes bytes) {
-    auto& [stream, finished] = streams_[c.slot];
-    finished = bytes.empty();
-    if (!finished && !house_.received(io, c, bytes.size())) return;
+    Client& client = streams_[c.slot];
+    client.finished = bytes.empty();
+    if (!client.finished && !house_.received(io, c, bytes.size())) return;
     house_.or_close(io, c, [&] {
-      pass(io, c, finished ? stream.finish(signature_) : stream.sign(signature_, bytes));
+      SignedStream& stream = client.stream;
+      pass(io, c, client.finished ? stream.finish(signature_) : stream.sign(signature_, bytes));
     });
   }
 

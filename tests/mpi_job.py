@@ -32,8 +32,8 @@ needs_mpi = [
 # What an MPI allocates at its start it keeps, and its own checks are not ours.
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 MPI_ENVIRONMENT = {
-    **AS_ROOT, "ASAN_OPTIONS": "exitcode=99:detect_leaks=0", "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    "OMPI_MCA_hwloc_base_binding_policy": "none",
+    **AS_ROOT, "ASAN_OPTIONS": "exitcode=99:detect_leaks=0",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
 }
 
 

@@ -1,5 +1,5 @@
-"""What the documents tell their readers to type works as written: the commands of each are typed one
-after the other into one shell. (docs/LAB.md, which also shows what comes out, is test_lab.py's.)"""
+"""What the documents tell their readers to type works as written: the commands of each are typed
+one after the other into one shell. (docs/LAB.md, which shows what comes out, is test_lab.py's.)"""
 
 import re
 import shutil
