@@ -178,17 +178,17 @@ def await_summary(process: Process) -> None:
 def test_the_terminal_is_left_clean(server: Server, evidence: Evidence, engine: str) -> None:
     for moment in moments(seed=2):
         with terminal() as screen:
-            show_nothing_that_is_typed(screen)
+            show_what_is_written_and_nothing_typed(screen)
             typed_at(screen, moment, server.address, f"--backend={engine}", *LOAD)
             assert screen.is_clean(), screen.screen.lines()
             assert not any(re.search(r"errors \d+$", line) for line in screen.screen.lines())
     evidence(ROW, tries=TRIES, on_a_terminal=TRIES, dirty_terminals=0)
 
 
-def show_nothing_that_is_typed(screen: Terminal) -> None:
-    """Or the terminal itself would leave a ^C."""
+def show_what_is_written_and_nothing_typed(screen: Terminal) -> None:
+    """Or the terminal itself leaves a ^C, and throws away at Ctrl-C what nobody has read yet."""
     screen.modes = termios.tcgetattr(screen.slave)
-    screen.modes[3] &= ~termios.ECHO
+    screen.modes[3] = screen.modes[3] & ~termios.ECHO | termios.NOFLSH
     termios.tcsetattr(screen.slave, termios.TCSANOW, screen.modes)
 
 

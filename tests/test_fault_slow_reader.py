@@ -1,6 +1,7 @@
 """A thousand peers that send and never read: each stops itself, holds 64 KiB of the server at most,
 and the others notice nothing. When they read on, they have lost nothing."""
 
+import socket
 import time
 
 from at_rest import STACKS_KEPT, Baseline, expect_asleep
@@ -51,11 +52,20 @@ def stick_and_read_on(server: EchoServer, seconds: float) -> tuple[int, int, flo
     return sum(peer.received for peer in peers), held, waited
 
 
+def have_been_there(peers: list[socket.socket]) -> None:
+    """All at once, so that tables have the size that they keep."""
+    for peer in peers:
+        ask(peer)
+    for peer in peers:
+        peer.close()
+
+
 def test_who_never_reads_costs_little_and_loses_nothing(server: EchoServer,
                                                         evidence: Evidence) -> None:
     """And when they have left, the server gives back what it held for them."""
     at_rest = server.fds()
     alone = p99_of(server, 0)
+    have_been_there(server.connect_many(READERS))
     server.await_fds(at_rest)
     baseline = Baseline(server, at_once=READERS)
     stack = STACKS_KEPT if server.backend == "blocking" else 0  # of the thread that each has there

