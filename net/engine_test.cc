@@ -151,6 +151,24 @@ TYPED_TEST(EngineTest, ManyConnectAtOnce) {
       [&] { return std::ranges::all_of(good, opened) && std::ranges::all_of(bad, refused); }));
 }
 
+// As a relay does: the engine is in the midst of its list of those that came when it grows.
+TYPED_TEST(EngineTest, ConnectsTwiceForEachThatComes) {
+  auto& program = this->program();
+  PeerListener next_hop(local(), 1024);
+  std::vector<ConnId> onwards;
+  program.when_opened = [&](ConnId id) {
+    if (std::ranges::find(onwards, id) != onwards.end()) return;
+    onwards.push_back(program.connect(next_hop.address()));
+    onwards.push_back(program.connect(next_hop.address()));
+  };
+  constexpr std::size_t kClients = 300;
+  const Address address = program.listen();
+  std::vector<Peer> clients;
+  while (clients.size() < kClients) clients.emplace_back(address);
+  EXPECT_TRUE(program.until([&] { return program.opened().size() == 3 * kClients; }))
+      << program.opened().size() << " opened";
+}
+
 // ---- receiving, as far as it begins and ends
 
 TYPED_TEST(EngineTest, ReceivesOnlyWhenAsked) {

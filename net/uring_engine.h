@@ -265,7 +265,8 @@ void UringEngine::poll(H& handler, Nanos deadline) {
   }
 
   serving_.swap(due_);
-  for (const ConnId id : serving_) {
+  for (std::size_t i = 0; i < serving_.size(); ++i) {  // a handler that connects may let it move
+    const ConnId id = serving_[i];
     if (Conn* conn = table_.find(id)) conn->queued = false;
     look_after(handler, id);
   }
@@ -282,7 +283,8 @@ template <class H>
 void UringEngine::settle(H& handler) {
   if (silent_.empty() || overflown()) return;
   settling_.swap(silent_);
-  for (const ConnId id : settling_) {
+  for (std::size_t i = 0; i < settling_.size(); ++i) {  // as above
+    const ConnId id = settling_[i];
     Conn* conn = table_.find(id);
     if (conn != nullptr) conn->listed = false;
     if (conn == nullptr || !conn->silent) continue;  // went on as an ordinary one
