@@ -187,7 +187,8 @@ void ReadinessEngine<R>::poll(H& handler, Nanos deadline) {
     }
   }
   serving_.swap(due_);
-  for (std::size_t i = 0; i < serving_.size(); ++i) {  // a handler that connects may let it move
+  // A handler that connects may let the list move. NOLINTNEXTLINE(modernize-loop-convert)
+  for (std::size_t i = 0; i < serving_.size(); ++i) {
     const ConnId id = serving_[i];
     Conn* conn = table_.find(id);
     if (conn == nullptr) continue;

@@ -265,7 +265,8 @@ void UringEngine::poll(H& handler, Nanos deadline) {
   }
 
   serving_.swap(due_);
-  for (std::size_t i = 0; i < serving_.size(); ++i) {  // a handler that connects may let it move
+  // A handler that connects may let the list move. NOLINTNEXTLINE(modernize-loop-convert)
+  for (std::size_t i = 0; i < serving_.size(); ++i) {
     const ConnId id = serving_[i];
     if (Conn* conn = table_.find(id)) conn->queued = false;
     look_after(handler, id);
@@ -283,7 +284,8 @@ template <class H>
 void UringEngine::settle(H& handler) {
   if (silent_.empty() || overflown()) return;
   settling_.swap(silent_);
-  for (std::size_t i = 0; i < settling_.size(); ++i) {  // as above
+  // This list may move, too. NOLINTNEXTLINE(modernize-loop-convert)
+  for (std::size_t i = 0; i < settling_.size(); ++i) {
     const ConnId id = settling_[i];
     Conn* conn = table_.find(id);
     if (conn != nullptr) conn->listed = false;
